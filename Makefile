@@ -1,0 +1,82 @@
+# sluice. `make` alone prints what there is to make.
+# Works with GNU make 3.81 and later (macOS), without git, and without a C compiler (then without the race detector).
+
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+BUILD    := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)'
+# The race detector links C; a machine without a compiler says so and tests without it.
+RACE     := $(shell if command -v "$$(go env CC)" >/dev/null 2>&1; then echo -race; fi)
+FUZZTIME ?= 30s
+TESTTIME ?= 10m
+
+.DEFAULT_GOAL := help
+.PHONY: build run test check fmt vet lint tools unit race-note tidy bench bench-smoke bench-compare fuzz cover clean help
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+build: ## the server and its tools in one binary: bin/sluice
+	$(BUILD) -o bin/sluice ./cmd/sluice
+
+run: build ## start a server, put every line of the Go sources through it, keep serving (ONCE=1: stop after that)
+	@$(BUILD) -o bin/demo ./test/demo
+	@bin/demo -bin bin/sluice -data data $(if $(ONCE),-once)
+
+check: fmt vet lint race-note ## the inner loop, under 3 minutes: format, vet, lint, quick tests, and that tests leave the tree as it was
+	@before=$$(git status --porcelain 2>/dev/null); \
+	go test $(RACE) -short -timeout $(TESTTIME) ./... || exit 1; \
+	after=$$(git status --porcelain 2>/dev/null); \
+	if [ "$$before" != "$$after" ]; then echo "the tests changed the tree:"; git status --short; exit 1; fi
+
+test: build fmt vet lint tidy race-note ## everything a machine runs for a change, under 25 minutes
+	go test $(RACE) -timeout $(TESTTIME) ./...
+	go test -tags invariants -timeout $(TESTTIME) ./...
+	@$(MAKE) --no-print-directory cover
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=5s
+	@$(MAKE) --no-print-directory bench-smoke
+	@$(MAKE) --no-print-directory run ONCE=1
+
+fmt: ## that every file is as gofmt would have it
+	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "not as gofmt has it:"; echo "$$bad"; exit 1; fi
+
+vet: ## go vet, for Linux and for macOS
+	go vet ./...
+	GOOS=darwin CGO_ENABLED=0 go vet ./...
+
+# staticcheck: bugs, dead code, and its ignores need a reason.  errcheck: errors nobody looks at.
+# ineffassign: values nobody reads.  go-errorlint: == and type switches on errors that may be wrapped.
+# The exit status 3 of tools.sh says that no registry was reached; it has printed the reason.
+lint: ## staticcheck, errcheck, ineffassign, go-errorlint
+	@.ci/tools.sh; got=$$?; if [ $$got -eq 3 ]; then exit 0; elif [ $$got -ne 0 ]; then exit $$got; fi; \
+	echo staticcheck && bin/tools/staticcheck ./... && \
+	echo errcheck && bin/tools/errcheck -ignoretests -exclude .ci/errcheck.txt ./... && \
+	echo ineffassign && bin/tools/ineffassign ./... && \
+	echo go-errorlint && bin/tools/go-errorlint -test=false ./...
+
+tools: ## build the pinned linters and benchstat into bin/tools
+	@.ci/tools.sh
+
+tidy: ## that go.mod and go.sum are what go mod tidy would write
+	@.ci/tidy.sh
+
+race-note:
+	@if [ -z "$(RACE)" ]; then echo "skipped: the race detector: no C compiler ($$(go env CC)) on this machine"; fi
+
+bench: build ## raw limits, sluice and the peers that are installed, about 5 minutes; tables in bench/results
+	$(BUILD) -o bin/bench ./bench
+	bin/bench -bin bin/sluice -out bench/results
+
+bench-smoke: build
+	@$(BUILD) -o bin/bench ./bench
+	@out=$$(mktemp -d) && bin/bench -bin bin/sluice -out "$$out" -smoke && rm -rf "$$out"
+
+bench-compare: ## Go benchmarks of REF=commit against this tree (PKG=./..., BENCH=., COUNT=10), through benchstat
+	@.ci/bench-compare.sh "$(REF)" "$(or $(PKG),./...)" "$(or $(BENCH),.)" "$(or $(COUNT),10)"
+
+fuzz: ## every fuzz target for FUZZTIME=30s each
+	@.ci/fuzz.sh $(FUZZTIME)
+
+cover: ## coverage of unit tests and of the running binary, merged into one figure
+	@.ci/cover.sh "$(VERSION)"
+
+clean: ## remove what make made; data/ stays, it may be yours
+	rm -rf bin cover bench/results
