@@ -1,0 +1,202 @@
+package repo
+
+import (
+	"go/ast"
+	"go/token"
+	"regexp"
+	"strings"
+)
+
+// selector is "pkg.Name" for a call or use of that shape, else "".
+func selector(e ast.Expr) string {
+	if s, ok := e.(*ast.SelectorExpr); ok {
+		if x, ok := s.X.(*ast.Ident); ok {
+			return x.Name + "." + s.Sel.Name
+		}
+	}
+	return ""
+}
+
+// sleeps: a test that sleeps is slow on a good day and fails on a bad one. Inside testing/synctest time is
+// virtual, and a sleep there is the way to let it pass; "inside" is what stands in the function given to
+// synctest.Test, or in a function of that name in the same package.
+func sleeps(t tree) (out findings) {
+	bubbles := bubbleFuncs(t)
+	for f := range t.goFiles {
+		if !f.isTest() && !covers("test", f.dir()) {
+			continue
+		}
+		for _, d := range f.ast.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && !bubbles[f.dir()+":"+fn.Name.Name] {
+				sleepsIn(f, fn, &out)
+			}
+		}
+	}
+	return out
+}
+
+func bubbleFuncs(t tree) map[string]bool {
+	named := map[string]bool{}
+	for f := range t.goFiles {
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok && selector(call.Fun) == "synctest.Test" && len(call.Args) == 2 {
+				if id, ok := call.Args[1].(*ast.Ident); ok {
+					named[f.dir()+":"+id.Name] = true
+				}
+			}
+			return true
+		})
+	}
+	return named
+}
+
+func sleepsIn(f *file, root ast.Node, out *findings) {
+	ast.Inspect(root, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CommClause: // a select that gives up after a while does not sleep
+			for _, s := range n.Body {
+				sleepsIn(f, s, out)
+			}
+			return false
+		case *ast.CallExpr:
+			switch selector(n.Fun) {
+			case "synctest.Test":
+				return false
+			case "time.Sleep":
+				out.add(f, n.Pos(), "no sleep in a test: wait for an event, or use testing/synctest")
+			}
+		case *ast.ExprStmt: // <-time.After(d), standing alone, is the same thing
+			if recv, ok := n.X.(*ast.UnaryExpr); ok && recv.Op == token.ARROW {
+				if call, ok := recv.X.(*ast.CallExpr); ok && selector(call.Fun) == "time.After" {
+					out.add(f, n.Pos(), "no sleep in a test: wait for an event, or use testing/synctest")
+				}
+			}
+		}
+		return true
+	})
+}
+
+var optionName = regexp.MustCompile(`(?i)(opt|option)s?$`)
+
+// options: settings are a struct, which can be printed, compared, read from a file and checked as a whole.
+func options(t tree) (out findings) {
+	for f := range t.product {
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.TypeSpec:
+				if fn, ok := n.Type.(*ast.FuncType); ok && optionName.MatchString(n.Name.Name) && changesOne(fn) {
+					out.add(f, n.Pos(), "%s is an option function: use a struct of options", n.Name.Name)
+				}
+			case *ast.Ellipsis:
+				switch elt := n.Elt.(type) {
+				case *ast.FuncType:
+					if changesOne(elt) {
+						out.add(f, n.Pos(), "a list of option functions: use a struct of options")
+					}
+				case *ast.Ident:
+					if optionName.MatchString(elt.Name) {
+						out.add(f, n.Pos(), "a list of %s: use a struct of options", elt.Name)
+					}
+				}
+			}
+			return true
+		})
+	}
+	return out
+}
+
+// changesOne: func(*T), with or without an error, the shape of an option function.
+func changesOne(fn *ast.FuncType) bool {
+	if fn.Params == nil || len(fn.Params.List) != 1 || fn.Results.NumFields() > 1 {
+		return false
+	}
+	_, ok := fn.Params.List[0].Type.(*ast.StarExpr)
+	return ok
+}
+
+// panics: a panic is our own bug and says so with its first word; the world's faults are errors.
+func panics(t tree) (out findings) {
+	for f := range t.product {
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			if id, ok := call.Fun.(*ast.Ident); ok && id.Name == "panic" && len(call.Args) == 1 && !strings.HasPrefix(firstText(call.Args[0]), `"BUG`) {
+				out.add(f, call.Pos(), `panic is for our own bugs, and its text begins with "BUG"; return an error`)
+			}
+			return true
+		})
+	}
+	return out
+}
+
+// firstText is the string literal an expression begins with: "x", "x" + y, fmt.Sprintf("x", ...).
+func firstText(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		return strings.Replace(e.Value, "`", `"`, 1)
+	case *ast.BinaryExpr:
+		return firstText(e.X)
+	case *ast.CallExpr:
+		if len(e.Args) > 0 {
+			return firstText(e.Args[0])
+		}
+	}
+	return ""
+}
+
+// exits: errors return up to main; a package that ends the process takes that from its caller.
+func exits(t tree) (out findings) {
+	for f := range t.product {
+		if f.ast.Name.Name == "main" {
+			continue
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok {
+				switch name := selector(call.Fun); name {
+				case "os.Exit", "log.Fatal", "log.Fatalf", "log.Fatalln", "log.Panic", "log.Panicf":
+					out.add(f, call.Pos(), "%s: only main may end the process; return an error", name)
+				}
+			}
+			return true
+		})
+	}
+	return out
+}
+
+// ignoredErrors: a result thrown away on purpose has its reason on the same line or the one above.
+// errcheck finds those thrown away in silence.
+func ignoredErrors(t tree) (out findings) {
+	for f := range t.product {
+		commented := map[int]bool{}
+		for _, g := range f.ast.Comments {
+			for l := f.line(g.Pos()); l <= f.line(g.End()); l++ {
+				commented[l] = true
+			}
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			as, ok := n.(*ast.AssignStmt)
+			if !ok || !allBlank(as.Lhs) || len(as.Rhs) != 1 {
+				return true
+			}
+			if _, call := as.Rhs[0].(*ast.CallExpr); !call {
+				return true
+			}
+			if l := f.line(as.Pos()); !commented[l] && !commented[l-1] && !commented[f.line(as.End())] {
+				out.add(f, as.Pos(), "a result is thrown away without its reason beside it")
+			}
+			return true
+		})
+	}
+	return out
+}
+
+func allBlank(list []ast.Expr) bool {
+	for _, e := range list {
+		if id, ok := e.(*ast.Ident); !ok || id.Name != "_" {
+			return false
+		}
+	}
+	return true
+}
