@@ -1,0 +1,38 @@
+package batch
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrShort means that bytes are missing: fewer than a header, or than the batch claims. Reading on may bring them.
+var ErrShort = errors.New("batch: fewer bytes than the batch needs; read on, or send it whole")
+
+// ErrDecodedTooLarge means that the decoded records don't fit under the cap given to Reader.Reset.
+var ErrDecodedTooLarge = errors.New("batch: the decoded records are larger than the limit; raise the limit, or read the batch undecoded")
+
+// Fault tells what is wrong with a batch. No later byte can mend it.
+type Fault struct {
+	Checksum bool   // the checksum is wrong (BAD_CRC); else the batch is malformed (BAD_BATCH)
+	Batch    int    // index of the batch in its payload, from 0
+	Pos      int    // byte position of that batch in the payload
+	Why      string // the rest of a sentence about the batch
+}
+
+func (f *Fault) Error() string {
+	return fmt.Sprintf("batch %d at byte %d is refused: %s", f.Batch, f.Pos, f.Why)
+}
+
+// faultf stays out of line: its arguments are boxed, which must not weigh on the paths that find nothing wrong.
+//
+//go:noinline
+func faultf(format string, args ...any) *Fault {
+	return &Fault{Why: fmt.Sprintf(format, args...)}
+}
+
+// recordFault is faultf for the record with that index in its batch.
+//
+//go:noinline
+func recordFault(index int32, format string, args ...any) *Fault {
+	return &Fault{Why: fmt.Sprintf("record %d: ", index) + fmt.Sprintf(format, args...)}
+}
