@@ -1,0 +1,113 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"sluice/wire/batch"
+)
+
+// Fits tells whether n more bytes stay inside segment.bytes, or the active segment is empty and takes them alone. A
+// failed log fits everything: its Append then tells why. WRITER ONLY.
+func (l *Log) Fits(n int) bool {
+	size := l.active.Load().size.Load()
+	return size == 0 || size+int64(n) <= l.opt.SegmentBytes || l.failure.Load() != nil
+}
+
+// Append stores p: whole, checked batches back to back. It stamps base offsets and the epoch into p itself, writes p
+// with one call, and then shows it to readers. The records have offsets [first, next). WRITER ONLY.
+//
+// Errors: ErrFailed (the log failed earlier, nothing was written); ErrNoSpace (nothing of p is in the file, proven by a
+// synced cut back; the log goes on); any other is the failure of this very write: the outcome is unknown, and the log
+// has failed.
+func (l *Log) Append(p []byte) (first, next uint64, err error) {
+	if err := l.Err(); err != nil {
+		return 0, 0, err
+	}
+	seg := l.active.Load()
+	first, pos := l.next.Load(), seg.size.Load()
+	next = l.stamp(seg, p, first, pos)
+	if n := int64(len(p)); n > l.largest.Load() {
+		l.largest.Store(n)
+	}
+	n, err := seg.live.file.WriteAt(ByWriter, p, pos)
+	if err == nil && n != len(p) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		return 0, 0, l.appendFailed(seg, pos, err)
+	}
+	seg.index.publish()
+	seg.size.Store(pos + int64(len(p)))
+	seg.end.Store(next)
+	l.next.Store(next) // last: readers load it first, so the bytes it promises are there
+	return first, next, nil
+}
+
+// stamp gives the batches in p their offsets, from first on, and notes them in the index; it returns the offset after.
+func (l *Log) stamp(seg *segment, p []byte, first uint64, pos int64) (next uint64) {
+	next = first
+	for rest := p; len(rest) > 0; {
+		h, err := batch.ParseHeader(rest)
+		if err != nil || h.Size > len(rest) {
+			panic(fmt.Sprintf("BUG: append of bytes that nobody checked: %v", err))
+		}
+		batch.SetBase(rest, next, l.opt.Epoch)
+		seg.index.note(next-seg.base, pos, h.MaxTime, h.CRC)
+		next += uint64(h.Count)
+		pos += int64(h.Size)
+		rest = rest[h.Size:]
+	}
+	return next
+}
+
+// appendFailed decides what a failed write means. Without space nothing else is wrong: if the file can be proven to end
+// where it ended before, the append did not happen. Any other error leaves the outcome open.
+func (l *Log) appendFailed(seg *segment, pos int64, err error) error {
+	name := l.path(segmentName(seg.base))
+	if !noSpace(err) {
+		return l.fail(fmt.Errorf("append to %s at %d: %w", name, pos, err))
+	}
+	if cut := seg.live.file.Truncate(ByWriter, pos); cut != nil {
+		return l.fail(fmt.Errorf("cut %s back to %d after %w: %w", name, pos, err, cut))
+	}
+	if cut := seg.live.file.Sync(ByWriter); cut != nil {
+		return l.fail(fmt.Errorf("sync %s, cut back to %d after %w: %w", name, pos, err, cut))
+	}
+	seg.allocated.Store(pos)
+	seg.index.discard()
+	return fmt.Errorf("append to %s at %d: %w", name, pos, errors.Join(ErrNoSpace, err))
+}
+
+// Roll makes the spare the active segment, in memory only (I8). False: there is no spare yet; the roller now knows that
+// one is wanted (MaintenanceDue), but cannot make it before the last roll is done, which needs a Sync. An empty active
+// segment is as good as a new one and stays. WRITER ONLY.
+func (l *Log) Roll() bool {
+	old := l.active.Load()
+	if old.size.Load() == 0 {
+		return true
+	}
+	s := l.spare.Load()
+	if s == nil {
+		l.spareWanted.Store(true)
+		return false
+	}
+	if l.prev.Load() != nil {
+		panic("BUG: a spare was made while a roll was under way")
+	}
+	s.base = l.next.Load()
+	s.end.Store(s.base)
+	old.rolled.Store(true)
+
+	l.list.Lock()
+	l.list.segs = append(l.list.segs, s)
+	l.list.bytes += old.size.Load()
+	l.list.Unlock()
+
+	l.spare.Store(nil)
+	l.spareWanted.Store(false)
+	l.prev.Store(old)
+	l.active.Store(s)
+	return true
+}

@@ -1,0 +1,66 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Close ends the log after its writer, flusher and roller have let go: everything is synced, a roll is finished, the
+// active segment cut to its size. A log that has failed is only closed. Readers at work finish; later ones get an error.
+func (l *Log) Close() error {
+	var errs []error
+	if l.Err() == nil {
+		errs = append(errs, l.settle())
+	}
+	if l.Err() == nil {
+		errs = append(errs, l.dropSpare())
+	} else if s := l.spare.Swap(nil); s != nil {
+		errs = append(errs, s.live.release(ByController))
+	}
+	l.list.Lock()
+	l.list.closed = true
+	var held []*handle
+	for _, s := range l.list.segs {
+		if s.live != nil {
+			held = append(held, s.live)
+			s.live, s.index = nil, nil
+		}
+	}
+	l.list.Unlock()
+	for _, h := range held {
+		if err := h.release(ByController); err != nil {
+			errs = append(errs, fmt.Errorf("close log %s: %w", l.dir, err))
+		}
+	}
+	if l.onClose != nil {
+		l.onClose()
+	}
+	return errors.Join(errs...)
+}
+
+// settle brings the files into the state in which the next opening finds nothing to do.
+func (l *Log) settle() error {
+	if _, err := l.sync(ByController); err != nil {
+		return err
+	}
+	err := l.finishRoll(ByController)
+	if l.Err() != nil {
+		return err
+	}
+	active := l.active.Load()
+	if active.allocated.Load() > active.size.Load() {
+		if cut := l.cutToSize(ByController, active); cut != nil {
+			err = errors.Join(err, l.fail(cut))
+		}
+	}
+	return err
+}
+
+// dropSpare removes a spare that was never used. Its name need not be gone durably: opening drops an empty one.
+func (l *Log) dropSpare() error {
+	s := l.spare.Swap(nil)
+	if s == nil {
+		return nil
+	}
+	return errors.Join(s.live.release(ByController), removeIfThere(l.fs, ByController, l.path(spareName)))
+}

@@ -1,0 +1,51 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+)
+
+var (
+	// ErrLocked: another process, or another Store of this one, has the directory.
+	ErrLocked = errors.New("disk: the data directory is in use by another process; stop that one first")
+	// ErrOutOfRange: the offset lies before Oldest or after Next.
+	ErrOutOfRange = errors.New("disk: offset out of range")
+	// ErrNoSpace: the file system or the quota is full. Nothing of the append is in the file, and the log goes on.
+	ErrNoSpace = errors.New("disk: no space left")
+	// ErrFailed: an earlier write or sync of this log failed (I6); it wraps that first error. Reads go on.
+	ErrFailed = errors.New("disk: log failed earlier and takes no appends until the process is restarted")
+
+	errClosed = errors.New("disk: log is closed")
+)
+
+// CorruptError says that stored bytes are not what was written. Offsets [From, Next) cannot be served; Next can, or is
+// where the log ends. Where reads "segment@position", the position in bytes.
+type CorruptError struct {
+	From, Next uint64
+	Where, Why string
+}
+
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("disk: offsets %d to %d are damaged at %s: %s; continue at %d, or restore the file from a copy",
+		e.From, e.Next, e.Where, e.Why, e.Next)
+}
+
+// BufferError: the buffer given to ReadAt cannot hold the first batch, which needs Need bytes.
+type BufferError struct{ Need int }
+
+func (e *BufferError) Error() string {
+	return fmt.Sprintf("disk: buffer too small: the batch there needs %d bytes", e.Need)
+}
+
+func noSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// full wraps err with ErrNoSpace when that is what it means, so that callers branch on one name.
+func full(err error) error {
+	if noSpace(err) && !errors.Is(err, ErrNoSpace) {
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	}
+	return err
+}

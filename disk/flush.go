@@ -1,0 +1,41 @@
+package disk
+
+import "fmt"
+
+// Sync makes what is appended durable and returns the new durable point. A rolled segment comes first, then the active
+// one; each file's sync moves the point to the end that file had before the sync, so it never passes a file that is not
+// synced itself (I2). Nothing unsynced means no system call. The first error fails the log and is never retried (I6):
+// the kernel may have dropped the pages and would answer a second sync with success. FLUSHER ONLY.
+func (l *Log) Sync() (durable uint64, err error) { return l.sync(ByFlusher) }
+
+func (l *Log) sync(by By) (uint64, error) {
+	if err := l.Err(); err != nil {
+		return l.Durable(), err
+	}
+	// active is loaded before prev, as the writer stores them the other way round: a segment that is active here has its
+	// predecessor, if that is unsynced, in prev. Loaded in the other order a roll in between would hide the predecessor.
+	active := l.active.Load()
+	if prev := l.prev.Load(); prev != nil && prev != active && !prev.synced.Load() {
+		if err := l.syncSegment(by, prev); err != nil {
+			return l.Durable(), err
+		}
+	}
+	err := l.syncSegment(by, active)
+	return l.Durable(), err
+}
+
+// syncSegment moves the durable point to the segment's end, and marks the segment synced if that end is final.
+func (l *Log) syncSegment(by By, s *segment) error {
+	final := s.rolled.Load() // before end: what was appended later is not meant
+	end := s.end.Load()
+	if end > l.durable.Load() {
+		if err := s.live.file.Sync(by); err != nil {
+			return l.fail(fmt.Errorf("sync %s: %w", l.path(segmentName(s.base)), err))
+		}
+		l.durable.Store(end)
+	}
+	if final {
+		s.synced.Store(true) // from here on the roller may take the file away
+	}
+	return nil
+}

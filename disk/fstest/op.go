@@ -1,0 +1,151 @@
+package fstest
+
+import (
+	"io"
+
+	"sluice/disk"
+)
+
+// Kind is an operation of the seam, in one word.
+type Kind string
+
+const (
+	Create   Kind = "create"
+	Open     Kind = "open"
+	Rename   Kind = "rename"
+	Remove   Kind = "remove"
+	Mkdir    Kind = "mkdir"
+	List     Kind = "list"
+	SyncDir  Kind = "syncdir"
+	Lock     Kind = "lock"
+	Read     Kind = "read"
+	Write    Kind = "write"
+	Allocate Kind = "allocate"
+	Truncate Kind = "truncate"
+	Sync     Kind = "sync"
+	Size     Kind = "size"
+	Close    Kind = "close"
+)
+
+// Op is one operation. Name is the file's at the time of the operation, after all renames so far; To is a rename's new
+// one. Pos is a position, or the length that Allocate and Truncate ask for; Len counts the bytes read or written.
+type Op struct {
+	By   disk.By // "" for Size, which has none
+	Kind Kind
+	Name string
+	To   string
+	Pos  int64
+	Len  int
+}
+
+// wrapper puts before and after around every operation. An error of before is the operation's result, and the operation
+// is not done.
+type wrapper struct {
+	fs     disk.FS
+	before func(Op) error
+	after  func(Op, error)
+	names  names
+}
+
+func (w *wrapper) do(op Op, run func() error) error {
+	err := w.before(op)
+	if err == nil {
+		err = run()
+	}
+	w.after(op, err)
+	return err
+}
+
+func (w *wrapper) Create(by disk.By, name string) (disk.File, error) {
+	return w.open(Op{By: by, Kind: Create, Name: name}, w.fs.Create)
+}
+
+func (w *wrapper) Open(by disk.By, name string) (disk.File, error) {
+	return w.open(Op{By: by, Kind: Open, Name: name}, w.fs.Open)
+}
+
+func (w *wrapper) open(op Op, open func(disk.By, string) (disk.File, error)) (disk.File, error) {
+	var f disk.File
+	err := w.do(op, func() (err error) { f, err = open(op.By, op.Name); return err })
+	if err != nil {
+		return nil, err
+	}
+	return &wrappedFile{w: w, f: f, name: w.names.opened(op.Name)}, nil
+}
+
+func (w *wrapper) Rename(by disk.By, old, new string) error {
+	err := w.do(Op{By: by, Kind: Rename, Name: old, To: new}, func() error { return w.fs.Rename(by, old, new) })
+	if err == nil {
+		w.names.renamed(old, new)
+	}
+	return err
+}
+
+func (w *wrapper) Remove(by disk.By, name string) error {
+	return w.do(Op{By: by, Kind: Remove, Name: name}, func() error { return w.fs.Remove(by, name) })
+}
+
+func (w *wrapper) MkdirAll(by disk.By, name string) error {
+	return w.do(Op{By: by, Kind: Mkdir, Name: name}, func() error { return w.fs.MkdirAll(by, name) })
+}
+
+func (w *wrapper) List(by disk.By, dir string) (list []disk.Entry, err error) {
+	err = w.do(Op{By: by, Kind: List, Name: dir}, func() (err error) { list, err = w.fs.List(by, dir); return err })
+	return list, err
+}
+
+func (w *wrapper) SyncDir(by disk.By, dir string) error {
+	return w.do(Op{By: by, Kind: SyncDir, Name: dir}, func() error { return w.fs.SyncDir(by, dir) })
+}
+
+func (w *wrapper) Lock(by disk.By, name string) (c io.Closer, err error) {
+	err = w.do(Op{By: by, Kind: Lock, Name: name}, func() (err error) { c, err = w.fs.Lock(by, name); return err })
+	return c, err
+}
+
+type wrappedFile struct {
+	w    *wrapper
+	f    disk.File
+	name *openName
+}
+
+func (f *wrappedFile) do(op Op, run func() error) error {
+	op.Name = f.w.names.of(f.name)
+	return f.w.do(op, run)
+}
+
+func (f *wrappedFile) ReadAt(by disk.By, p []byte, pos int64) (n int, err error) {
+	err = f.do(Op{By: by, Kind: Read, Pos: pos, Len: len(p)}, func() (err error) { n, err = f.f.ReadAt(by, p, pos); return err })
+	return n, err
+}
+
+func (f *wrappedFile) WriteAt(by disk.By, p []byte, pos int64) (n int, err error) {
+	err = f.do(Op{By: by, Kind: Write, Pos: pos, Len: len(p)}, func() (err error) { n, err = f.f.WriteAt(by, p, pos); return err })
+	if short, ok := asShort(err); ok {
+		n, _ = f.f.WriteAt(by, p[:min(short.N, len(p))], pos) // the error is the one asked for
+	}
+	return n, err
+}
+
+func (f *wrappedFile) Allocate(by disk.By, size int64) error {
+	return f.do(Op{By: by, Kind: Allocate, Pos: size}, func() error { return f.f.Allocate(by, size) })
+}
+
+func (f *wrappedFile) Truncate(by disk.By, size int64) error {
+	return f.do(Op{By: by, Kind: Truncate, Pos: size}, func() error { return f.f.Truncate(by, size) })
+}
+
+func (f *wrappedFile) Sync(by disk.By) error {
+	return f.do(Op{By: by, Kind: Sync}, func() error { return f.f.Sync(by) })
+}
+
+func (f *wrappedFile) Size() (n int64, err error) {
+	err = f.do(Op{Kind: Size}, func() (err error) { n, err = f.f.Size(); return err })
+	return n, err
+}
+
+func (f *wrappedFile) Close(by disk.By) error {
+	err := f.do(Op{By: by, Kind: Close}, func() error { return f.f.Close(by) })
+	f.w.names.closed(f.name)
+	return err
+}

@@ -1,0 +1,186 @@
+package disk_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"sluice/disk"
+	"sluice/disk/fstest"
+	"sluice/wire/batch"
+)
+
+// rec is a record as the tests' models know it.
+type rec struct {
+	ms    int64
+	value string
+}
+
+// build makes one batch of records.
+func build(t testing.TB, recs ...rec) []byte {
+	t.Helper()
+	var b batch.Builder
+	b.Reset(nil)
+	for _, r := range recs {
+		b.Add(r.ms, nil, []byte(r.value), nil)
+	}
+	p, err := b.Finish(batch.None)
+	must(t, err)
+	return p
+}
+
+// sized makes a batch of one record whose value has n bytes and begins with name.
+func sized(t testing.TB, name string, n int) []byte {
+	t.Helper()
+	return build(t, rec{1000, fmt.Sprintf("%-*s", n, name)})
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func openStore(t testing.TB, f disk.FS) *disk.Store {
+	t.Helper()
+	s, err := disk.OpenStore(f, zap.NewNop())
+	must(t, err)
+	return s
+}
+
+// env is a store with topic "t" and its log 0.
+type env struct {
+	fs  disk.FS
+	opt disk.LogOptions
+	s   *disk.Store
+	l   *disk.Log
+	rec disk.Recovery
+}
+
+func newEnv(t testing.TB, f disk.FS, o disk.LogOptions) *env {
+	t.Helper()
+	e := &env{fs: f, opt: o, s: openStore(t, f)}
+	must(t, e.s.CreateTopic(disk.ByController, "t", nil))
+	e.openLog(t)
+	return e
+}
+
+func (e *env) openLog(t testing.TB) {
+	t.Helper()
+	var err error
+	e.l, e.rec, err = e.s.OpenLog(disk.ByOpen, "t", 0, e.opt)
+	must(t, err)
+}
+
+// close closes log and store and, on a file system that can tell, wants nothing left that a power cut could take.
+func (e *env) close(t testing.TB) {
+	t.Helper()
+	must(t, e.l.Close())
+	must(t, e.s.Close())
+}
+
+func (e *env) reopen(t testing.TB) {
+	t.Helper()
+	must(t, e.l.Close())
+	e.openLog(t)
+}
+
+// append appends like a writer with roller and flusher at hand.
+func (e *env) append(t testing.TB, p []byte) (first, next uint64) {
+	t.Helper()
+	for !e.l.Fits(len(p)) && !e.l.Roll() {
+		_, err := e.l.Sync()
+		must(t, err)
+		_, err = e.l.Maintain()
+		must(t, err)
+	}
+	first, next, err := e.l.Append(p)
+	must(t, err)
+	e.maintain(t)
+	return first, next
+}
+
+func (e *env) maintain(t testing.TB) {
+	t.Helper()
+	for i := 0; e.l.MaintenanceDue(); i++ {
+		if i > 100 {
+			t.Fatal("maintenance never ends")
+		}
+		_, err := e.l.Maintain()
+		must(t, err)
+	}
+}
+
+// readAll reads [from, Next) in chunks of size bytes, more where a batch needs more.
+func readAll(t testing.TB, l *disk.Log, from uint64, size int) []rec {
+	t.Helper()
+	var got []rec
+	var c disk.Cursor
+	var r batch.Reader
+	buf := make([]byte, size)
+	for {
+		ch, err := l.ReadAt(buf, from, &c)
+		var small *disk.BufferError
+		if errors.As(err, &small) {
+			if small.Need <= len(buf) {
+				t.Fatalf("need %d bytes, have %d", small.Need, len(buf))
+			}
+			buf = make([]byte, small.Need)
+			continue
+		}
+		must(t, err)
+		if len(ch.Bytes) == 0 {
+			if ch.Next != from {
+				t.Fatalf("empty chunk leads from %d to %d", from, ch.Next)
+			}
+			return got
+		}
+		got = append(got, records(t, &r, ch, from)...)
+		from = ch.Next
+	}
+}
+
+// records decodes a chunk, from an offset on, and checks that offsets are dense.
+func records(t testing.TB, r *batch.Reader, ch disk.Chunk, from uint64) []rec {
+	t.Helper()
+	var got []rec
+	for b := ch.Bytes; len(b) > 0; {
+		h, err := batch.Verify(b)
+		must(t, err)
+		must(t, r.Reset(b, batch.MaxSize))
+		var x batch.Record
+		for r.Next(&x) {
+			if x.Offset < from {
+				continue
+			}
+			if x.Offset != from {
+				t.Fatalf("offset %d, want %d", x.Offset, from)
+			}
+			got = append(got, rec{x.Time, string(x.Value)})
+			from++
+		}
+		must(t, r.Err())
+		b = b[h.Size:]
+	}
+	if from != ch.Next {
+		t.Fatalf("chunk ends at %d and says %d", from, ch.Next)
+	}
+	return got
+}
+
+// files lists a directory as "name size" lines.
+func files(t testing.TB, f disk.FS, dir string) []string {
+	t.Helper()
+	list, err := f.List("test", dir)
+	must(t, err)
+	var out []string
+	for _, e := range list {
+		out = append(out, fmt.Sprintf("%s %d", e.Name, e.Size))
+	}
+	return out
+}
+
+var _ = fstest.NewMem

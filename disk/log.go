@@ -1,0 +1,121 @@
+package disk
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"sync"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"sluice/sched"
+)
+
+const (
+	defaultSegmentBytes  = 256 << 20
+	defaultIndexInterval = 4 << 10
+)
+
+// LogOptions are a log's settings. Zero means the default.
+type LogOptions struct {
+	SegmentBytes  int64       // a segment is rolled before it would pass this; default 256 MiB, at most 4 GiB - 1
+	IndexInterval int64       // bytes of log between two entries of the index; default 4 KiB
+	Epoch         int32       // stamped into every appended batch
+	Clock         sched.Clock // measures Recovery.Took; default time.Now
+}
+
+// Log is one partition: a row of segments, of which the last is active. Each method's comment names the stage that may
+// call it; for each of those stages there is one goroutine at a time. After Close only Info and the numbers answer.
+type Log struct {
+	fs      FS
+	dir     string
+	opt     LogOptions
+	log     *zap.Logger
+	onClose func() // tells the store
+
+	// Roller only: an index file being built anew.
+	rebuild struct{ seg *segment }
+
+	// active: stored by the writer at a roll. prev: rolled but not yet sealed, or its successor not yet named: stored by
+	// the writer before active, cleared by the roller. spare: stored by the roller, taken by the writer. There is a
+	// spare only while there is no prev, so at most one roll is under way.
+	active, prev, spare atomic.Pointer[segment]
+	next                atomic.Uint64 // stored by the writer, after the active segment's size
+	durable             atomic.Uint64 // stored by the flusher
+	oldest              atomic.Uint64
+	spareWanted         atomic.Bool  // a roll found none
+	largest             atomic.Int64 // bytes of the largest append so far, stored by the writer
+	failure             atomic.Pointer[failure]
+
+	// Locked by the writer at a roll, by the roller when a segment is sealed, by Close; read-locked by readers.
+	list struct {
+		sync.RWMutex
+		segs   []*segment // by base; never empty
+		bytes  int64      // in all but the active one
+		closed bool
+	}
+}
+
+type failure struct{ first, sticky error }
+
+// fail ends the log's life as a writer (I6). Only the first error counts: what follows is its consequence.
+func (l *Log) fail(err error) error {
+	l.failure.CompareAndSwap(nil, &failure{err, fmt.Errorf("%w: %w", ErrFailed, err)})
+	return err
+}
+
+// Err is nil, or ErrFailed with the first error inside. Any goroutine.
+func (l *Log) Err() error {
+	if f := l.failure.Load(); f != nil {
+		return f.sticky
+	}
+	return nil
+}
+
+// Next is the offset the next record gets: the visible end. Any goroutine.
+func (l *Log) Next() uint64 { return l.next.Load() }
+
+// Durable is the offset below which every record is covered by an fdatasync that returned 0. Any goroutine.
+func (l *Log) Durable() uint64 { return l.durable.Load() }
+
+// Oldest is the first offset that is still there. Any goroutine.
+func (l *Log) Oldest() uint64 { return l.oldest.Load() }
+
+// Epoch is the one that appends are stamped with. Any goroutine.
+func (l *Log) Epoch() int32 { return l.opt.Epoch }
+
+// Dirty tells whether a Sync would find something to do. Any goroutine.
+func (l *Log) Dirty() bool { return l.durable.Load() != l.next.Load() }
+
+// Info is a log's size, for statistics.
+type Info struct {
+	Segments   int
+	Bytes      int64 // of batches, allocation ahead of use not counted
+	ActiveBase uint64
+}
+
+// Info may be called from any goroutine.
+func (l *Log) Info() Info {
+	l.list.RLock()
+	defer l.list.RUnlock()
+	active := l.list.segs[len(l.list.segs)-1]
+	return Info{Segments: len(l.list.segs), Bytes: l.list.bytes + active.size.Load(), ActiveBase: active.base}
+}
+
+func (l *Log) path(name string) string { return path.Join(l.dir, name) }
+
+// place names a position for people: "segment@position".
+func (l *Log) place(base uint64, pos int64) string {
+	return fmt.Sprintf("%s@%d", l.path(segmentName(base)), pos)
+}
+
+// fileName is the segment's name as the roller knows it.
+func (l *Log) fileName(s *segment) string {
+	if s.unnamed {
+		return l.path(spareName)
+	}
+	return l.path(segmentName(s.base))
+}
+
+var errLogClosed = fmt.Errorf("%w: %w", errClosed, fs.ErrClosed)

@@ -1,0 +1,182 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+)
+
+const (
+	firstStep = 64 << 10 // bytes allocated to a new segment: a thousand idle logs hold 64 MiB, not 256 GiB
+	lastStep  = 16 << 20 // bytes of the largest step: a few hundred ms of the fastest writer
+)
+
+// lastStepOf is the size of the step that brought an allocation to n bytes; steps double until they reach lastStep.
+func lastStepOf(n int64) int64 { return min(max(n/2, firstStep), lastStep) }
+
+// nextAllocation is the length to allocate when n bytes are, and stays at limit.
+func nextAllocation(n, limit int64) int64 { return min(n+min(max(n, firstStep), lastStep), limit) }
+
+// MaintenanceDue tells whether Maintain has something to do. Atomics only. WRITER or FLUSHER, after each pass.
+func (l *Log) MaintenanceDue() bool {
+	if l.failure.Load() != nil {
+		return false
+	}
+	if prev := l.prev.Load(); prev != nil && prev.synced.Load() {
+		return true
+	}
+	active := l.active.Load()
+	return l.growDue(active) || l.spareDue(active)
+}
+
+func (l *Log) growDue(active *segment) bool {
+	size, allocated := active.size.Load(), active.allocated.Load()
+	return max(size, allocated) < l.opt.SegmentBytes && allocated-size < lastStepOf(allocated)/2
+}
+
+// spareDue: three quarters of the segment are used, or two of the largest appends no longer fit (which comes earlier in
+// tiny segments), or a roll has already asked.
+func (l *Log) spareDue(active *segment) bool {
+	if l.spare.Load() != nil || l.prev.Load() != nil {
+		return false
+	}
+	size, limit := active.size.Load(), l.opt.SegmentBytes
+	return l.spareWanted.Load() || size >= limit/4*3 || (size > 0 && limit-size < 2*l.largest.Load())
+}
+
+// Maintain does what is due, so that the append path never has to (I8): it grows the active segment's allocation, seals
+// a rolled segment once that is synced, names its successor, and makes the next spare. spare: one is ready now.
+//
+// ErrNoSpace harms nothing: it is tried again when Maintain is called again. Errors of making a file or of an index file
+// are the same. Any other error has failed the log. ROLLER ONLY: one goroutine at a time.
+func (l *Log) Maintain() (spare bool, err error) {
+	if err := l.Err(); err != nil {
+		return false, err
+	}
+	// Without space for growth, sealing still goes on: it gives blocks back.
+	err = l.grow()
+	if l.failure.Load() == nil {
+		err = errors.Join(err, l.finishRoll(ByRoller))
+	}
+	if l.failure.Load() == nil && l.spareDue(l.active.Load()) {
+		err = errors.Join(err, l.makeSpare())
+	}
+	return l.spare.Load() != nil, err
+}
+
+func (l *Log) grow() error {
+	active := l.active.Load()
+	if !l.growDue(active) {
+		return nil
+	}
+	size := nextAllocation(max(active.size.Load(), active.allocated.Load()), l.opt.SegmentBytes)
+	if err := active.live.file.Allocate(ByRoller, size); err != nil {
+		err = full(fmt.Errorf("allocate %d bytes for %s: %w", size, l.fileName(active), err))
+		if errors.Is(err, ErrNoSpace) {
+			return err
+		}
+		return l.fail(err)
+	}
+	active.allocated.Store(size)
+	return nil
+}
+
+// finishRoll does what a roll left to do, once the old segment is synced, in the order of F1: cut to size, sync, index,
+// rename the new segment, sync the directory. Every step may be the last before a crash; recovery takes it from there.
+func (l *Log) finishRoll(by By) error {
+	old := l.prev.Load()
+	if old == nil || !old.synced.Load() {
+		return nil
+	}
+	var indexErr error
+	if !old.sealed {
+		if err := l.cutToSize(by, old); err != nil {
+			return l.fail(err)
+		}
+		indexErr = l.writeIndex(by, old.base, old.index, old.end.Load(), old.size.Load())
+		if err := l.seal(by, old); err != nil {
+			indexErr = errors.Join(indexErr, err)
+		}
+	}
+	if err := l.nameActive(by); err != nil {
+		return errors.Join(indexErr, err)
+	}
+	l.prev.Store(nil)
+	return indexErr
+}
+
+// cutToSize gives back what is allocated beyond the last batch, durably: a sealed file's size is what opening goes by.
+func (l *Log) cutToSize(by By, s *segment) error {
+	size := s.size.Load()
+	if err := s.live.file.Truncate(by, size); err != nil {
+		return fmt.Errorf("cut %s to %d: %w", l.path(segmentName(s.base)), size, err)
+	}
+	if err := s.live.file.Sync(by); err != nil {
+		return fmt.Errorf("sync %s, cut to %d: %w", l.path(segmentName(s.base)), size, err)
+	}
+	return nil
+}
+
+// seal takes the open file and the index away from the segment; from now on it is read by name.
+func (l *Log) seal(by By, s *segment) error {
+	l.list.Lock()
+	h := s.live
+	s.live, s.index = nil, nil
+	l.list.Unlock()
+	s.sealed = true
+	if err := h.release(by); err != nil {
+		return fmt.Errorf("close %s: %w", l.path(segmentName(s.base)), err)
+	}
+	return nil
+}
+
+// nameActive renames next.seg to its base. Acks hold under either name, so a lack of space only postpones it.
+func (l *Log) nameActive(by By) error {
+	active := l.active.Load()
+	if active.unnamed {
+		name := l.path(segmentName(active.base))
+		if err := l.fs.Rename(by, l.path(spareName), name); err != nil {
+			err = full(fmt.Errorf("rename %s to %s: %w", l.path(spareName), name, err))
+			if errors.Is(err, ErrNoSpace) {
+				return err
+			}
+			return l.fail(err)
+		}
+		active.unnamed = false
+	}
+	if err := l.fs.SyncDir(by, l.dir); err != nil {
+		return l.fail(fmt.Errorf("sync directory %s: %w", l.dir, err))
+	}
+	return nil
+}
+
+// makeSpare creates the next segment ahead: allocated, and durable in its directory before the first batch can be in it.
+func (l *Log) makeSpare() error {
+	name := l.path(spareName)
+	f, err := l.fs.Create(ByRoller, name)
+	if errors.Is(err, fs.ErrExist) { // left by an attempt that could not be undone
+		if err := l.fs.Remove(ByRoller, name); err != nil {
+			return fmt.Errorf("remove the unused %s: %w", name, err)
+		}
+		f, err = l.fs.Create(ByRoller, name)
+	}
+	if err != nil {
+		return full(fmt.Errorf("create %s: %w", name, err))
+	}
+	s := &segment{live: newHandle(f), index: newMemIndex(l.opt.SegmentBytes, l.opt.IndexInterval), unnamed: true}
+	size := nextAllocation(0, l.opt.SegmentBytes)
+	if err := f.Allocate(ByRoller, size); err != nil {
+		err = full(fmt.Errorf("allocate %d bytes for %s: %w", size, name, err))
+		return errors.Join(err, f.Close(ByRoller), l.fs.Remove(ByRoller, name))
+	}
+	err = f.Sync(ByRoller)
+	if err == nil {
+		err = l.fs.SyncDir(ByRoller, l.dir)
+	}
+	if err != nil {
+		return errors.Join(l.fail(fmt.Errorf("make %s durable: %w", name, err)), f.Close(ByRoller))
+	}
+	s.allocated.Store(size)
+	l.spare.Store(s)
+	return nil
+}

@@ -1,0 +1,184 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// OS is the operating system's file system below root. MkdirAll(".") makes root itself, and makes its name durable,
+// because no directory inside the seam could.
+func OS(root string) FS { return osFS{root} }
+
+type osFS struct{ root string }
+
+func (o osFS) path(name string) string { return filepath.Join(o.root, filepath.FromSlash(name)) }
+
+func (o osFS) Create(_ By, name string) (File, error) {
+	return newOSFile(os.OpenFile(o.path(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644))
+}
+
+func (o osFS) Open(_ By, name string) (File, error) {
+	return newOSFile(os.OpenFile(o.path(name), os.O_RDWR, 0))
+}
+
+func (o osFS) Rename(_ By, old, new string) error { return os.Rename(o.path(old), o.path(new)) }
+
+func (o osFS) Remove(_ By, name string) error { return os.Remove(o.path(name)) }
+
+func (o osFS) MkdirAll(_ By, name string) error {
+	if name != "." {
+		return os.MkdirAll(o.path(name), 0o755)
+	}
+	missing := ""
+	for dir := filepath.Clean(o.root); ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(dir); err == nil || !errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		missing = dir
+	}
+	if missing == "" {
+		return os.MkdirAll(o.root, 0o755)
+	}
+	if err := os.MkdirAll(o.root, 0o755); err != nil {
+		return err
+	}
+	for dir := filepath.Clean(o.root); ; dir = filepath.Dir(dir) {
+		if err := syncDir(filepath.Dir(dir)); err != nil {
+			return err
+		}
+		if dir == missing {
+			return nil
+		}
+	}
+}
+
+func (o osFS) List(_ By, dir string) ([]Entry, error) {
+	found, err := os.ReadDir(o.path(dir)) // sorts by name
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Entry, 0, len(found))
+	for _, f := range found {
+		info, err := f.Info()
+		if errors.Is(err, os.ErrNotExist) {
+			continue // removed between the two calls
+		}
+		if err != nil {
+			return nil, err
+		}
+		e := Entry{Name: f.Name(), Dir: f.IsDir()}
+		if !e.Dir {
+			e.Size = info.Size()
+		}
+		list = append(list, e)
+	}
+	return list, nil
+}
+
+func (o osFS) SyncDir(_ By, dir string) error { return syncDir(o.path(dir)) }
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (o osFS) Lock(_ By, name string) (io.Closer, error) {
+	f, err := os.OpenFile(o.path(name), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	// flock and not fcntl: fcntl's lock goes when any descriptor of the file is closed in this process.
+	err = again(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
+	if err == nil {
+		return f, nil
+	}
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = ErrLocked
+	}
+	return nil, errors.Join(fmt.Errorf("lock %s: %w", f.Name(), err), f.Close())
+}
+
+type osFile struct {
+	f  *os.File
+	fd int
+
+	// Held by a write, and by an Allocate that has to do without fallocate: growing by "look at the size, then set it"
+	// would otherwise cut off what a write added in between.
+	growing sync.Mutex
+}
+
+func newOSFile(f *os.File, err error) (File, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &osFile{f: f, fd: int(f.Fd())}, nil
+}
+
+func (f *osFile) ReadAt(_ By, p []byte, pos int64) (int, error) { return f.f.ReadAt(p, pos) }
+
+func (f *osFile) WriteAt(_ By, p []byte, pos int64) (int, error) {
+	f.growing.Lock()
+	defer f.growing.Unlock()
+	return f.f.WriteAt(p, pos)
+}
+
+func (f *osFile) Allocate(_ By, size int64) error {
+	err := again(func() error { return reserve(f.fd, size) })
+	if errors.Is(err, errNoReserve) {
+		return f.grow(size)
+	}
+	if err != nil {
+		return fmt.Errorf("allocate %d bytes in %s: %w", size, f.f.Name(), err)
+	}
+	return nil
+}
+
+func (f *osFile) grow(size int64) error {
+	f.growing.Lock()
+	defer f.growing.Unlock()
+	have, err := f.Size()
+	if err != nil || have >= size {
+		return err
+	}
+	return f.f.Truncate(size)
+}
+
+func (f *osFile) Truncate(_ By, size int64) error { return f.f.Truncate(size) }
+
+func (f *osFile) Sync(_ By) error {
+	if err := again(func() error { return datasync(f.f, f.fd) }); err != nil {
+		return fmt.Errorf("sync %s: %w", f.f.Name(), err)
+	}
+	return nil
+}
+
+func (f *osFile) Size() (int64, error) {
+	info, err := f.f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+func (f *osFile) Close(_ By) error { return f.f.Close() }
+
+// errNoReserve: this system, or this file system, cannot reserve blocks.
+var errNoReserve = errors.New("disk: no fallocate here")
+
+// again repeats a call that a signal interrupted before it did anything.
+func again(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}

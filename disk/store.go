@@ -1,0 +1,192 @@
+package disk
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	formatVersion = 1
+
+	root      = "."
+	lockFile  = "LOCK"
+	nodeFile  = "node.json"
+	topicsDir = "topics"
+)
+
+// node is what node.json says: who this directory belongs to, and in which format it is.
+type node struct {
+	Format  int       `json:"format"`
+	ID      string    `json:"node"`
+	Created time.Time `json:"created"`
+}
+
+// Store is a data directory, held by this process alone. Any goroutine may call any method.
+type Store struct {
+	fs   FS
+	log  *zap.Logger
+	node node
+	lock io.Closer
+
+	mu struct { // topics come and go rarely; nothing on the data path takes it
+		sync.Mutex
+		logs map[string]bool // directories of open logs
+	}
+}
+
+// OpenStore takes the directory, makes it when it is new, and removes topics whose drop was under way.
+// Errors: ErrLocked; a newer format or a damaged identity, both before anything is written; I/O.
+func OpenStore(f FS, log *zap.Logger) (*Store, error) {
+	s := &Store{fs: f, log: log}
+	s.mu.logs = make(map[string]bool)
+	if _, err := s.loadNode(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err := f.MkdirAll(ByOpen, root); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	lock, err := f.Lock(ByOpen, lockFile)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s.lock = lock
+	if err := s.start(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) start() error {
+	mend, err := s.loadNode() // again: what was read before the lock may have been another process's
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = s.create()
+	case err == nil && mend:
+		s.log.Warn("one copy of node.json is missing or damaged, and is written anew from the other")
+		err = s.saveNode()
+	}
+	if err != nil {
+		return err
+	}
+	return s.removeDropped()
+}
+
+// loadNode reads and judges node.json.
+func (s *Store) loadNode() (mend bool, err error) {
+	mend, err = loadTwofold(s.fs, ByOpen, nodeFile, &s.node)
+	if errors.Is(err, errDamaged) {
+		return false, fmt.Errorf("open store: %w; nothing is guessed about a directory without identity: restore node.json from a copy", err)
+	}
+	if err != nil {
+		return false, err
+	}
+	if s.node.Format > formatVersion {
+		return false, fmt.Errorf("open store: the directory has format %d, this program knows %d; use the program that wrote it, or a newer one", s.node.Format, formatVersion)
+	}
+	return mend, nil
+}
+
+// create gives a new directory its identity. One with topics is not new: its identity was lost, and is not guessed.
+func (s *Store) create() error {
+	found, err := s.fs.List(ByOpen, topicsDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("open store: %w", err)
+	}
+	if len(found) > 0 {
+		return fmt.Errorf("open store: there are topics but no node.json; restore it from a copy, or move the directory away")
+	}
+	var id [16]byte
+	if _, err := rand.Read(id[:]); err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	s.node = node{Format: formatVersion, ID: hex.EncodeToString(id[:]), Created: time.Now().UTC().Truncate(time.Second)}
+	if err := s.fs.MkdirAll(ByOpen, topicsDir); err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	return s.saveNode()
+}
+
+func (s *Store) saveNode() error {
+	if err := saveTwofold(s.fs, ByOpen, nodeFile, s.node); err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	if err := s.fs.SyncDir(ByOpen, root); err != nil {
+		return fmt.Errorf("open store: sync the data directory: %w", err)
+	}
+	return nil
+}
+
+// NodeID is the directory's identity: 32 hexadecimal digits, made with it.
+func (s *Store) NodeID() string { return s.node.ID }
+
+// OpenLog opens a partition of an existing topic, and creates an empty log when there is none. A log is open once at a
+// time. Errors: *CorruptError when segments are missing (other logs open all the same), fs.ErrNotExist for an unknown
+// topic, ErrNoSpace, I/O; Recovery then holds what was done before.
+func (s *Store) OpenLog(by By, topic string, partition int, o LogOptions) (*Log, Recovery, error) {
+	if _, err := s.readTopic(by, topic); err != nil {
+		return nil, Recovery{}, fmt.Errorf("open log %s/%d: %w", topic, partition, err)
+	}
+	dir := path.Join(topicsDir, topic, fmt.Sprint(partition))
+	if err := s.take(dir); err != nil {
+		return nil, Recovery{}, err
+	}
+	l, rec, err := openLog(s.fs, dir, o, s.log)
+	if err != nil {
+		s.give(dir)
+		return nil, rec, err
+	}
+	l.onClose = func() { s.give(dir) }
+	return l, rec, nil
+}
+
+func (s *Store) take(dir string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.logs[dir] {
+		return fmt.Errorf("open log %s: it is open already", dir)
+	}
+	s.mu.logs[dir] = true
+	return nil
+}
+
+func (s *Store) give(dir string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.mu.logs, dir)
+}
+
+// openBelow lists the open logs of a topic, or of all topics for "".
+func (s *Store) openBelow(topic string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var open []string
+	for dir := range s.mu.logs {
+		if topic == "" || path.Dir(dir) == path.Join(topicsDir, topic) {
+			open = append(open, dir)
+		}
+	}
+	slices.Sort(open)
+	return open
+}
+
+// Close gives the directory free. Logs are closed before: one that is still open is reported, and keeps the directory
+// locked, since it may still write.
+func (s *Store) Close() error {
+	if open := s.openBelow(""); len(open) > 0 {
+		return fmt.Errorf("close store: these logs are still open: %v", open)
+	}
+	if err := s.lock.Close(); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}

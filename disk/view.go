@@ -1,0 +1,71 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"sort"
+)
+
+// view is one segment as a reader sees it: what was whole when it was taken stays readable until release.
+type view struct {
+	seg   *segment
+	base  uint64
+	size  int64  // bytes of whole batches
+	end   uint64 // offset after the last of them
+	file  File
+	held  *handle   // of an unsealed segment
+	index *memIndex // of an unsealed segment
+}
+
+// view pins the segment that holds offset from. Errors: ErrOutOfRange, *CorruptError for a missing file, I/O.
+func (l *Log) view(from uint64) (view, error) {
+	v, err := l.pick(from)
+	if err != nil || v.held != nil {
+		return v, err
+	}
+	v.file, err = l.fs.Open(ByReader, l.path(segmentName(v.base)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return v, &CorruptError{From: from, Next: v.end, Where: l.place(v.base, 0), Why: "the file is missing"}
+	}
+	if err != nil {
+		return v, fmt.Errorf("open to read: %w", err)
+	}
+	return v, nil
+}
+
+func (l *Log) pick(from uint64) (view, error) {
+	l.list.RLock()
+	defer l.list.RUnlock()
+	segs := l.list.segs
+	if l.list.closed {
+		return view{}, errLogClosed
+	}
+	i := sort.Search(len(segs), func(i int) bool { return segs[i].base > from }) - 1
+	if i < 0 {
+		return view{}, fmt.Errorf("%w: offset %d, the oldest is %d", ErrOutOfRange, from, segs[0].base)
+	}
+	s := segs[i]
+	v := view{seg: s, base: s.base, held: s.live, index: s.index}
+	v.end = s.end.Load() // before size, as the writer stores them the other way round
+	v.size = s.size.Load()
+	if v.held != nil {
+		v.held.refs.Add(1) // cannot be dead: the log gives its own reference up under the lock
+		v.file = v.held.file
+	}
+	return v, nil
+}
+
+// release ends the view; its error joins err.
+func (v *view) release(err *error) {
+	var failed error
+	switch {
+	case v.held != nil:
+		failed = v.held.release(ByReader)
+	case v.file != nil:
+		failed = v.file.Close(ByReader)
+	}
+	if failed != nil {
+		*err = errors.Join(*err, fmt.Errorf("close after reading: %w", failed))
+	}
+}

@@ -1,0 +1,103 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"sluice/wire/batch"
+)
+
+// windowSize is what a scan reads at once, bytes: large enough for a disk, small enough for every open log to have one.
+const windowSize = 256 << 10
+
+// window reads a file's first limit bytes through a buffer that follows the reader. With fixed set, the buffer is the
+// caller's and doesn't grow: a batch that doesn't fit is a *BufferError.
+type window struct {
+	by    By
+	file  File
+	limit int64
+	buf   []byte
+	fixed bool
+
+	from int64 // position of buf[0]
+	n    int   // bytes of buf that are read
+}
+
+// peek returns the bytes at pos: at least want of them, fewer only where the file or limit ends. They are valid until
+// the next call. What it takes in memory is bounded by limit and by want, which is a batch's checked size.
+func (w *window) peek(pos int64, want int) ([]byte, error) {
+	want = int(min(int64(want), w.limit-pos))
+	if at := pos - w.from; at >= 0 && at+int64(want) <= int64(w.n) {
+		return w.buf[at:w.n], nil
+	}
+	if want > len(w.buf) {
+		if w.fixed {
+			return nil, &BufferError{Need: want}
+		}
+		w.buf = make([]byte, min(max(int64(want), windowSize), w.limit))
+	}
+	b := w.buf[:min(int64(len(w.buf)), w.limit-pos)]
+	n, err := w.file.ReadAt(w.by, b, pos)
+	w.from, w.n = pos, n
+	if n < len(b) && err != nil && !errors.Is(err, io.EOF) {
+		w.n = 0
+		return nil, err
+	}
+	return b[:n], nil
+}
+
+// badBatch says why there is no good batch at a position. It is a fact about the bytes, not an I/O error.
+type badBatch struct{ why string }
+
+func (e *badBatch) Error() string { return e.why }
+
+func bad(format string, args ...any) error { return &badBatch{fmt.Sprintf(format, args...)} }
+
+func isBad(err error) bool {
+	var b *badBatch
+	return errors.As(err, &b)
+}
+
+// header decodes the header at pos of the batch that must have that base and end at or before limit and at offset max.
+// Errors: *badBatch, *BufferError, I/O.
+func (w *window) header(pos int64, base, max uint64) (batch.Header, error) {
+	b, err := w.peek(pos, batch.HeaderSize)
+	if err != nil {
+		return batch.Header{}, err
+	}
+	h, err := batch.ParseHeader(b)
+	if err != nil {
+		return batch.Header{}, bad("no batch header there: %v", err)
+	}
+	return h, w.fits(h, pos, base, max)
+}
+
+func (w *window) fits(h batch.Header, pos int64, base, max uint64) error {
+	switch {
+	case h.BaseOffset != base:
+		return bad("the batch there has base offset %d, not %d", h.BaseOffset, base)
+	case h.Next() > max:
+		return bad("the batch there ends at offset %d, the segment at %d", h.Next(), max)
+	case int64(h.Size) > w.limit-pos:
+		return bad("the batch there has %d bytes, the file only %d more", h.Size, w.limit-pos)
+	}
+	return nil
+}
+
+// batch reads and checks, checksum included, the batch at pos that must have that base and end at or before max.
+// The bytes begin with the batch and may go on after it. Errors as header's.
+func (w *window) batch(pos int64, base, max uint64) (batch.Header, []byte, error) {
+	h, err := w.header(pos, base, max)
+	if err != nil {
+		return h, nil, err
+	}
+	b, err := w.peek(pos, h.Size)
+	if err != nil {
+		return h, nil, err
+	}
+	if _, err := batch.Verify(b); err != nil {
+		return h, nil, bad("the batch there is damaged: %v", err)
+	}
+	return h, b, nil
+}
