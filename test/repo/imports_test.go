@@ -108,7 +108,7 @@ func arrows(t tree) (out findings) {
 
 // neverFrom says which packages of the standard library a layer does without: what makes it a layer.
 var neverFrom = map[string][]string{
-	"wire":  {"net", "os", "sync", "syscall", "golang.org/x/sys"}, // bytes only: no socket, no file, no goroutine
+	"wire":  {"net", "os", "syscall", "golang.org/x/sys"}, // bytes only: no socket, no file
 	"disk":  {"net"},
 	"sched": {"net", "os"},
 }

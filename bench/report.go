@@ -1,0 +1,208 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// facts are what the figures depend on.
+type facts struct {
+	Time    time.Time `json:"time"`
+	Kernel  string    `json:"kernel"`
+	CPUs    int       `json:"cpus"`
+	Go      string    `json:"go"`
+	Sluice  string    `json:"sluice"`
+	Redis   string    `json:"redis"` // version, or "" where it is missing
+	Rounds  int       `json:"rounds"`
+	Measure float64   `json:"seconds_a_step"`
+}
+
+func gather(s settings, redis string) facts {
+	f := facts{Time: time.Now(), Kernel: kernel(), CPUs: runtime.NumCPU(), Go: runtime.Version(), Sluice: "unknown",
+		Redis: redisVersion(redis), Rounds: s.rounds, Measure: s.measure.Seconds()}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, s.bin, "version").Output(); err == nil {
+		f.Sluice = strings.TrimSpace(strings.TrimPrefix(string(out), "sluice"))
+		f.Sluice, _, _ = strings.Cut(f.Sluice, "\n")
+	}
+	return f
+}
+
+type report struct {
+	facts facts
+	rows  []row
+}
+
+// median is the middle round of a step: by its median latency where one message is under way, or at a fixed
+// rate, and by its rate otherwise. Of an even number it is the worse one of the middle.
+func (r report) median(name, system string) (row, bool) {
+	var rows []row
+	for _, x := range r.rows {
+		if x.Name == name && x.System == system {
+			rows = append(rows, x)
+		}
+	}
+	if len(rows) == 0 {
+		return row{}, false
+	}
+	slices.SortFunc(rows, func(a, b row) int {
+		if a.Connections*a.InFlight <= 1 {
+			return cmp.Compare(b.P50, a.P50)
+		}
+		return cmp.Compare(a.Rate, b.Rate)
+	})
+	return rows[(len(rows)-1)/2], true
+}
+
+// A figure finds a step's row in one round.
+type figure func(name, system string) (row, bool)
+
+func (r report) round(n int) figure {
+	return func(name, system string) (row, bool) {
+		for _, x := range r.rows {
+			if x.Round == n && x.Name == name && x.System == system {
+				return x, true
+			}
+		}
+		return row{}, false
+	}
+}
+
+// A ratio is taken within one round: both of its sides saw the same machine.
+type ratio struct {
+	workload, what string
+	atMost         bool // the goal is an upper limit, else a lower one
+	goal           float64
+	of             func(figure) (float64, bool)
+}
+
+func p50(r row) float64  { return float64(r.P50) }
+func p99(r row) float64  { return float64(r.P99) }
+func rate(r row) float64 { return r.Rate }
+func mbps(r row) float64 { return r.MBps }
+
+// against divides a figure of sluice by one of another step.
+func against(name string, by func(row) float64, other, system string) func(figure) (float64, bool) {
+	return func(f figure) (float64, bool) {
+		a, okA := f(name, "sluice")
+		b, okB := f(other, system)
+		if !okA || !okB || by(b) == 0 {
+			return 0, false
+		}
+		return by(a) / by(b), true
+	}
+}
+
+// groupCommit: 16 connections can share a sync, so at best 16 messages take one sync and the time that the
+// bare pipeline needs for 16.
+func groupCommit(f figure) (float64, bool) {
+	w5, ok1 := f("W5", "sluice")
+	sync, ok2 := f("sync allocated", "raw")
+	pipe, ok3 := f("pipeline 16", "raw")
+	if !ok1 || !ok2 || !ok3 || pipe.Rate == 0 {
+		return 0, false
+	}
+	bound := 16 / (float64(sync.P50)/1e9 + 16/pipe.Rate)
+	return w5.Rate / bound, true
+}
+
+var ratios = []ratio{
+	{"W1", "p50 to the round trip", true, 1.3, against("W1", p50, "round trip", "raw")},
+	{"W1", "p99 to the round trip's p99", true, 2, against("W1", p99, "round trip", "raw")},
+	{"W1", "p50 to Redis", true, 1, against("W1", p50, "W1", "redis")},
+	{"W1", "p99 to Redis", true, 1, against("W1", p99, "W1", "redis")},
+	{"W2", "rate to the bare pipeline", false, 1, against("W2", rate, "pipeline 16", "raw")},
+	{"W2", "rate to Redis", false, 2, against("W2", rate, "W2", "redis")},
+	{"W3 1x100", "rate to Redis", false, 4, against("W3 1x100", rate, "W3 1x100", "redis")},
+	{"W3 1x500", "rate to Redis", false, 4, against("W3 1x500", rate, "W3 1x500", "redis")},
+	{"W3 16x16", "rate to Redis", false, 4, against("W3 16x16", rate, "W3 16x16", "redis")},
+	{"W3b", "MB/s to append", false, 0.8, against("W3b", mbps, "append 64 KiB", "raw")},
+	{"W4", "p50 to write + sync", true, 1.15, against("W4", p50, "sync allocated", "raw")},
+	{"W4", "p50 to Redis", true, 1, against("W4", p50, "W4", "redis")},
+	{"W5", "rate to the group-commit bound", false, 0.8, groupCommit},
+	{"W5", "rate to Redis", false, 2.5, against("W5", rate, "W5", "redis")},
+	{"W8 one", "p50 to the round trip", true, 2, against("W8 one", p50, "round trip", "raw")},
+	{"W8 10k/s", "p50 to the round trip", true, 2, against("W8 10k/s", p50, "round trip", "raw")},
+}
+
+// values are the ratio's in each round that has both sides, smallest first.
+func (r report) values(q ratio) []float64 {
+	var out []float64
+	for n := 1; n <= r.facts.Rounds; n++ {
+		if v, ok := q.of(r.round(n)); ok {
+			out = append(out, v)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (r report) markdown() string {
+	var b strings.Builder
+	f := r.facts
+	fmt.Fprintf(&b, "# Speed, %s\n\nsluice %s, Redis %s, %s, %s, %d CPUs. %d rounds of %.1f s a step; loopback, 1 KiB messages, each server a process of its own.\n",
+		f.Time.Format("2006-01-02 15:04"), f.Sluice, orMissing(f.Redis), f.Go, f.Kernel, f.CPUs, f.Rounds, f.Measure)
+	b.WriteString("\n## Ratios, each taken within a round\n\n| workload | ratio | median | range | goal | met |\n|---|---|---|---|---|---|\n")
+	for _, q := range ratios {
+		v := r.values(q)
+		if len(v) == 0 {
+			continue
+		}
+		sign, met := ">=", v[len(v)/2] >= q.goal
+		if q.atMost {
+			sign, met = "<=", v[len(v)/2] <= q.goal
+		}
+		fmt.Fprintf(&b, "| %s | %s | %.2f | %.2f to %.2f | %s %g | %s |\n", q.workload, q.what, v[len(v)/2], v[0], v[len(v)-1], sign, q.goal, yes(met))
+	}
+	b.WriteString("\n## Figures, the median round\n\n| step | system | durability | connections x in flight | rate/s | MB/s | p50 us | p90 us | p99 us | p99.9 us | p99.99 us | max us | server CPU s |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	seen := map[string]bool{}
+	for _, x := range r.rows {
+		if key := x.Name + "/" + x.System; !seen[key] {
+			seen[key] = true
+			m, _ := r.median(x.Name, x.System) // there is one: x
+			b.WriteString(m.line())
+		}
+	}
+	b.WriteString("\n## Not measured\n\n")
+	if f.Redis == "" {
+		b.WriteString("- Redis: missing, redis-server is not on the PATH (Debian: apt-get install redis-server).\n")
+	}
+	b.WriteString("- NATS, Kafka: not measured by this version.\n- W6, W7 and W9 to W12: not measured by this version.\n")
+	return b.String()
+}
+
+func (x row) line() string {
+	load := fmt.Sprintf("%d x %d", x.Connections, x.InFlight)
+	if x.InFlight == 0 {
+		load = fmt.Sprintf("%d, open loop", x.Connections)
+	}
+	cpu := "-"
+	if x.ServerCPU > 0 {
+		cpu = fmt.Sprintf("%.2f", x.ServerCPU)
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %.0f | %.1f | %s | %s | %s | %s | %s | %s | %s |\n", x.Name, x.System, x.Durability, load,
+		x.Rate, x.MBps, micros(x.P50), micros(x.P90), micros(x.P99), micros(x.P999), micros(x.P9999), micros(x.Max), cpu)
+}
+
+func micros(ns int64) string { return fmt.Sprintf("%.1f", float64(ns)/1e3) }
+
+func orMissing(version string) string {
+	if version == "" {
+		return "missing"
+	}
+	return version
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	hdr "github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// A tally is what one step did while it was measured.
+type tally struct {
+	ops   int64
+	bytes int64 // payload, without framing
+	took  time.Duration
+	hist  *hdr.Histogram // nanoseconds
+}
+
+// newHist holds 1 ns to a minute with three digits; about 200 KiB.
+func newHist() *hdr.Histogram { return hdr.New(1, int64(time.Minute), 3) }
+
+func record(h *hdr.Histogram, d time.Duration) {
+	d = max(1, min(d, time.Minute))
+	if err := h.RecordValue(int64(d)); err != nil {
+		panic(fmt.Sprintf("BUG: %v is outside the histogram: %v", d, err))
+	}
+}
+
+// A row is one line of the machine-readable result: one step of one round.
+type row struct {
+	Time        time.Time `json:"time"`
+	Round       int       `json:"round"`
+	Name        string    `json:"name"`   // W1, or the name of a limit
+	System      string    `json:"system"` // "sluice", "redis", "raw"
+	Durability  string    `json:"durability"`
+	Connections int       `json:"connections"`
+	InFlight    int       `json:"in_flight"` // for each connection
+	Seconds     float64   `json:"seconds"`
+	Ops         int64     `json:"ops"`
+	Rate        float64   `json:"rate"` // operations in a second
+	MBps        float64   `json:"mb_per_second"`
+	P50         int64     `json:"p50_ns"`
+	P90         int64     `json:"p90_ns"`
+	P99         int64     `json:"p99_ns"`
+	P999        int64     `json:"p99_9_ns"`
+	P9999       int64     `json:"p99_99_ns"`
+	Max         int64     `json:"max_ns"`
+	ServerCPU   float64   `json:"server_cpu_seconds,omitempty"` // of the whole process, start included
+	Histogram   string    `json:"histogram"`                    // HDR, V2 compressed, base64
+}
+
+func newRow(round int, s step, t tally) (row, error) {
+	whole, err := t.hist.EncodeV2()
+	if err != nil {
+		return row{}, fmt.Errorf("encode the histogram of %s: %w", s.name, err)
+	}
+	sec := t.took.Seconds()
+	return row{
+		Time: time.Now().UTC(), Round: round, Name: s.name, System: s.system, Durability: s.durability,
+		Connections: s.conns, InFlight: s.inFlight, Seconds: sec, Ops: t.ops,
+		Rate: float64(t.ops) / sec, MBps: float64(t.bytes) / sec / 1e6,
+		P50: t.hist.ValueAtQuantile(50), P90: t.hist.ValueAtQuantile(90), P99: t.hist.ValueAtQuantile(99),
+		P999: t.hist.ValueAtQuantile(99.9), P9999: t.hist.ValueAtQuantile(99.99), Max: t.hist.Max(),
+		Histogram: base64.StdEncoding.EncodeToString(whole),
+	}, nil
+}
