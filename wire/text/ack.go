@@ -28,7 +28,7 @@ func ParseAck[T ~string | ~[]byte](s T) (Ack, error) {
 	if a := lookupAck([]byte(s)); a != AckDefault {
 		return a, nil
 	}
-	return AckDefault, fmt.Errorf("no ack level %q: use none, written, synced or replicated", echo(string(s)))
+	return AckDefault, fmt.Errorf("bad ack %s: use none, written, synced or replicated", quote(s))
 }
 
 // lookupAck gives AckDefault for a word that is no level.

@@ -48,9 +48,14 @@ func appendName(dst []byte, name string) []byte {
 	return append(dst, '=')
 }
 
-// AppendRecord appends a whole REC: its line, the key's bytes directly followed by the value's, and an EOL. Headers are
-// only counted, and only where there are any.
+// AppendRecord appends a whole REC: its line, the key's bytes directly followed by the value's, and an EOL.
 func AppendRecord(dst []byte, r *batch.Record) []byte {
+	return AppendEOL(append(append(AppendRecordHead(dst, r), r.Key...), r.Value...))
+}
+
+// AppendRecordHead appends the line of a REC: key, value, and AppendEOL follow. It is for a value too large to copy.
+// Headers are only counted, and only where there are any.
+func AppendRecordHead(dst []byte, r *batch.Record) []byte {
 	dst = strconv.AppendUint(append(dst, "REC offset="...), r.Offset, 10)
 	dst = strconv.AppendInt(append(dst, " time="...), r.Time, 10)
 	dst = strconv.AppendInt(append(dst, " key="...), length(r.Key), 10)
@@ -58,7 +63,6 @@ func AppendRecord(dst []byte, r *batch.Record) []byte {
 	if r.HeaderCount > 0 {
 		dst = AppendInt(dst, "headers", int64(r.HeaderCount))
 	}
-	dst = append(append(AppendEOL(dst), r.Key...), r.Value...)
 	return AppendEOL(dst)
 }
 

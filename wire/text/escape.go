@@ -42,7 +42,7 @@ func Unescape[T ~string | ~[]byte](s T) (string, error) {
 	out := make([]byte, len(s))
 	n, bad := unescapeInto(out, s)
 	if bad >= 0 {
-		return "", fmt.Errorf("bad escape at byte %d of %q: write %% and two hex digits", bad+1, string(s))
+		return "", fmt.Errorf("bad escape at byte %s of %s: use %% and two hex digits", column(bad), quote(s))
 	}
 	return string(out[:n]), nil
 }

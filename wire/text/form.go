@@ -61,7 +61,7 @@ var nameHints = [...]string{
 	nameWait:   "a duration with its unit, as in 250ms",
 	nameMin:    numberHint,
 	nameEpoch:  numberHint,
-	nameRaw:    "1",
+	nameRaw:    "1, or left out",
 	nameFormat: "text or json",
 	nameClient: "a name, percent-encoded with % and two hex digits",
 }

@@ -3,6 +3,7 @@ package text
 import (
 	"math"
 	"time"
+	"unsafe"
 )
 
 // Parse reads one request's line, given without its EOL, into r. It returns nil if the line is fine, and then it has
@@ -130,7 +131,7 @@ func (p *parser) option(word []byte, equals int) *Error {
 	n := lookupName(word[:equals])
 	bit := nameSet(1) << n
 	if p.form.names&bit == 0 {
-		return p.misuse("unknown name " + quote(word[:equals]))
+		return p.unknownName(word, equals)
 	}
 	if p.seen&bit != 0 {
 		return p.misuse("name " + quote(word[:equals]) + " given twice")
@@ -177,12 +178,10 @@ func (p *parser) value(n name, v []byte) (ok bool) {
 	return ok
 }
 
-// parseWait reads a Go duration of 0 and more. The bound lets the string stay on the stack.
+// parseWait reads a Go duration of 0 and more. The library's parser lets its argument escape, into an error, and so a
+// conversion would allocate. The view is safe: result and error are done with before anyone can touch the line.
 func parseWait(v []byte) (time.Duration, bool) {
-	if len(v) > 32 {
-		return 0, false
-	}
-	d, err := time.ParseDuration(string(v))
+	d, err := time.ParseDuration(unsafe.String(unsafe.SliceData(v), len(v)))
 	return d, err == nil && d >= 0
 }
 
@@ -190,7 +189,7 @@ func (p *parser) setting(word []byte, equals int) *Error {
 	p.named = true
 	r, label, value := p.r, word[:equals], word[equals+1:]
 	if equals == 0 {
-		return p.misuse("missing name before " + quote(word))
+		return p.unknownName(word, equals)
 	}
 	for i := range r.Settings {
 		if string(r.Settings[i].Name) == string(label) {

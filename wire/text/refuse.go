@@ -20,6 +20,13 @@ func (p *parser) bad(what string) *Error {
 // misuse also shows the verb's correct form.
 func (p *parser) misuse(what string) *Error { return p.bad(what + ": use " + p.form.usage) }
 
+func (p *parser) unknownName(word []byte, equals int) *Error {
+	if equals == 0 {
+		return p.misuse("missing name before " + quote(word))
+	}
+	return p.misuse("unknown name " + quote(word[:equals]))
+}
+
 func (p *parser) badArgument(word []byte) *Error {
 	switch p.form.args[p.args] {
 	case argLength:
@@ -40,7 +47,7 @@ func (p *parser) badByte(at int) *Error {
 	case p.line[at] == ' ':
 		return p.bad("space too many at byte " + column(at) + ": put exactly one between words")
 	}
-	return p.bad("byte " + column(at) + " is a control or non-ASCII one: write it as " + echo(p.line[at:at+1]))
+	return p.bad("byte " + column(at) + " is " + echo(p.line[at:at+1]) + ": use printable ASCII, and percent-encode the rest")
 }
 
 // settle decides what becomes of the payload and the connection. A BAD_COMMAND closes, unless the line carries lengths

@@ -25,7 +25,7 @@ func CheckTopic(name []byte) error {
 func topicFault(name []byte) string {
 	switch {
 	case len(name) == 0:
-		return "is empty: " + topicRule
+		return "has no name: " + topicRule
 	case len(name) > MaxTopic:
 		return "is too long: " + topicRule
 	case name[0] == '.' && (len(name) == 1 || string(name) == ".."):
