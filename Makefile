@@ -19,7 +19,7 @@ build: ## the server and its tools in one binary: bin/sluice
 
 run: build ## start a server, put every line of the Go sources through it, keep serving (ONCE=1: stop after that)
 	@$(BUILD) -o bin/demo ./test/demo
-	@bin/demo -bin bin/sluice -data data $(if $(ONCE),-once)
+	@bin/demo -bin bin/sluice -data $(or $(DATA),data) $(if $(LISTEN),-listen $(LISTEN)) $(if $(HTTP),-http $(HTTP)) $(if $(ONCE),-once)
 
 check: fmt vet lint race-note ## the inner loop, under 3 minutes: format, vet, lint, quick tests, and that tests leave the tree as it was
 	@before=$$(git status --porcelain 2>/dev/null); \

@@ -78,8 +78,9 @@ type proc struct {
 	addr  string
 	dir   string // its data; removed when it has stopped
 	cmd   *exec.Cmd
-	end   func() error // asks it to end
-	ended chan error   // its exit, once
+	end   func() error  // asks it to end
+	ended chan struct{} // closed when it has ended; then exit is set
+	exit  error
 }
 
 // startProc starts a server and waits until it says where it listens. ready finds the address in a line
@@ -94,7 +95,7 @@ func startProc(ctx context.Context, cmd *exec.Cmd, ready func(string) string) (*
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	p := &proc{cmd: cmd, ended: make(chan error, 1)}
+	p := &proc{cmd: cmd, ended: make(chan struct{})}
 	addr := make(chan string, 1)
 	go func() { // joined by stop, through ended: the pipe ends with the process
 		lines := bufio.NewScanner(out)
@@ -106,13 +107,14 @@ func startProc(ctx context.Context, cmd *exec.Cmd, ready func(string) string) (*
 				}
 			}
 		}
-		p.ended <- cmd.Wait()
+		p.exit = cmd.Wait()
+		close(p.ended)
 	}()
 	select {
 	case p.addr = <-addr:
 		return p, nil
-	case err := <-p.ended:
-		return nil, fmt.Errorf("%s ended before it was ready: %w: %s", cmd.Path, err, stderr.text())
+	case <-p.ended:
+		return nil, fmt.Errorf("%s ended before it was ready: %w: %s", cmd.Path, p.exit, stderr.text())
 	case <-time.After(30 * time.Second):
 		err = fmt.Errorf("%s was not ready after 30 s: %s", cmd.Path, stderr.text())
 	case <-ctx.Done():
@@ -124,15 +126,15 @@ func startProc(ctx context.Context, cmd *exec.Cmd, ready func(string) string) (*
 
 func (p *proc) kill() {
 	_ = p.cmd.Process.Kill() // it may have ended by itself
-	_ = <-p.ended // it was killed: how it ended says nothing new
+	<-p.ended
 }
 
 // stop ends the server, waits for it, removes its data, and tells the CPU time that it took.
 func (p *proc) stop() (time.Duration, error) {
 	err := p.end()
 	select {
-	case e := <-p.ended:
-		err = errors.Join(err, e)
+	case <-p.ended:
+		err = errors.Join(err, p.exit)
 	case <-time.After(30 * time.Second):
 		p.kill()
 		err = errors.Join(err, fmt.Errorf("%s did not end within 30 s and was killed", p.cmd.Path))
