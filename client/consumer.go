@@ -1,0 +1,199 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"runtime/pprof"
+
+	"sluice/wire/batch"
+	"sluice/wire/text"
+)
+
+// Consumer reads one partition. One goroutine at a time may use it; each loop over Records has a connection of its own.
+type Consumer struct {
+	c     *Client
+	topic string
+	opt   ConsumerOptions
+
+	started bool   // pos says where to go on; else From
+	pos     uint64 // the next offset to yield
+	epoch   int64  // of the last record that was yielded; -1: not known
+	end     uint64 // of the log, when last heard
+	moved   bool   // Seek was called
+	stored  bool   // the Store was asked
+
+	reader batch.Reader
+	raw    batch.Record
+	rec    Record
+	arena  []byte // what yielded records point into; filled once, never again
+}
+
+// Consumer makes a consumer for "topic" or "topic/3". It connects when its records are asked for.
+func (c *Client) Consumer(topic string, o ConsumerOptions) (*Consumer, error) {
+	if _, _, err := text.ParseTopic([]byte(topic)); err != nil {
+		return nil, fmt.Errorf("consumer: %w", err)
+	}
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Consumer{c: c, topic: topic, opt: o, epoch: -1}, nil
+}
+
+// Records yields the records from the Consumer's position on, in order, none left out and none twice, also across lost
+// connections and across loops: a loop that was left is continued by the next one behind the last record it yielded.
+//
+// It ends at the end of the log (without Follow), at Limit, or after it has yielded an error: *CorruptError,
+// *OutOfRangeError, *FencedError, another *Error, ctx's error, or what kept it from the server for longer than
+// Options.Retry allows. A loop body that gets an error and calls Seek goes on from there in the same loop: stepping
+// over damaged or removed records is the caller's decision, each time.
+//
+// A Record stays valid for ever, unless ShareBytes is set.
+func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		left := c.opt.Limit
+		if left == 0 {
+			left = -1
+		}
+		if err := c.restore(ctx); err != nil {
+			yield(Record{}, err)
+			return
+		}
+		for c.session(ctx, &left, yield) {
+		}
+	}
+}
+
+// Position is the offset of the next record to be yielded, and false before it is known: until the first answer, where
+// the start was not given as an offset.
+func (c *Consumer) Position() (uint64, bool) { return c.pos, c.started }
+
+// End is the end of the log as it was last heard of; 0 before.
+func (c *Consumer) End() uint64 { return c.end }
+
+// Seek makes next the offset of the next record to be yielded, in the loop that runs and in later ones.
+func (c *Consumer) Seek(next uint64) {
+	c.pos, c.started, c.moved = next, true, true
+	c.epoch = -1 // the records before the new place were not read
+}
+
+// Commit saves in the Store that all records before next are processed: r.Offset+1 after record r, as Kafka's groups
+// count. The next run starts there. Records that were yielded and not committed come again: at least once.
+func (c *Consumer) Commit(ctx context.Context, next uint64) error {
+	if c.opt.Store == nil {
+		return errors.New("commit: the consumer has no Store")
+	}
+	p := Position{Next: next, Epoch: -1}
+	if next == c.pos {
+		p.Epoch = c.epoch
+	}
+	if err := checkPosition(p); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return c.opt.Store.Save(ctx, p)
+}
+
+// restore asks the Store, once, where an earlier run stopped.
+func (c *Consumer) restore(ctx context.Context) error {
+	if c.opt.Store == nil || c.stored || c.started {
+		return nil
+	}
+	p, ok, err := c.opt.Store.Load(ctx)
+	if err != nil {
+		return err
+	}
+	if err := checkPosition(p); ok && err != nil {
+		return fmt.Errorf("consumer: the Store's %w", err)
+	}
+	c.stored = true
+	if ok {
+		c.pos, c.epoch, c.started = p.Next, p.Epoch, true
+	}
+	return nil
+}
+
+// session runs one fetcher, and reports whether another one is to go on from a new place.
+func (c *Consumer) session(outer context.Context, left *int64, yield func(Record, error) bool) (again bool) {
+	ctx, cancel := context.WithCancel(outer)
+	f := newFetcher(c.c, c.topic, c.opt)
+	f.from, f.known, f.next, f.epoch = c.opt.From.append(nil), c.started, c.pos, c.epoch
+	c.moved = false
+	joined := make(chan struct{})
+	go pprof.Do(ctx, pprof.Labels("sluice-client", "fetch "+c.topic), func(ctx context.Context) {
+		defer close(joined)
+		f.run(ctx)
+	})
+	defer func() {
+		cancel()
+		<-joined
+	}()
+	for p := range f.ready {
+		more, err := false, cmp.Or(p.err, outer.Err())
+		if err == nil {
+			more, err = c.piece(p, left, yield)
+		}
+		if err != nil {
+			return yield(Record{}, err) && c.moved
+		}
+		if c.moved || !more {
+			return c.moved
+		}
+		f.free <- p // there is room: it came from there
+	}
+	if err := outer.Err(); err != nil { // else a loop that was cancelled would look like one that came to the end
+		yield(Record{}, err)
+	}
+	return false
+}
+
+// piece yields the records of one piece. It reports false if the loop is to end.
+func (c *Consumer) piece(p *piece, left *int64, yield func(Record, error) bool) (bool, error) {
+	if !c.started {
+		c.pos, c.started = p.from, true
+	}
+	c.end = p.end
+	for b := p.b; len(b) > 0; {
+		h, err := c.open(b)
+		if err != nil {
+			return false, err
+		}
+		if !c.batch(h, left, yield) || c.moved {
+			return false, nil
+		}
+		b = b[h.Size:]
+	}
+	if c.pos != p.next {
+		return false, protocolError("the batches end at %d, the answer says %d", c.pos, p.next)
+	}
+	return true, nil
+}
+
+// open proves the batch at the front of b and makes it ready to be read. Nothing checks bytes between the server's disk
+// and here but this.
+func (c *Consumer) open(b []byte) (batch.Header, error) {
+	h, err := batch.ParseHeader(b)
+	if err != nil {
+		return h, protocolError("behind offset %d: %v", c.pos, err)
+	}
+	if h.Size > len(b) || h.BaseOffset > c.pos || h.Next() <= c.pos {
+		return h, protocolError("offset %d was due, the batch has %d to %d in %d of %d bytes", c.pos, h.BaseOffset, h.Next(), len(b), h.Size)
+	}
+	if _, err = batch.Verify(b[:h.Size]); err == nil {
+		err = c.reader.Reset(b[:h.Size], c.opt.MaxDecoded)
+	}
+	if err != nil {
+		return h, c.damaged(h, err)
+	}
+	return h, nil
+}
+
+// damaged makes the error of a batch that arrived, and can't be read.
+func (c *Consumer) damaged(h batch.Header, why error) error {
+	return &CorruptError{
+		Err:  Error{Op: "fetch", Topic: c.topic, Code: Corrupt, Text: why.Error()},
+		From: h.BaseOffset, Next: h.Next(),
+	}
+}

@@ -1,0 +1,22 @@
+// Package client is the Go client of sluice: it appends, reads and administers over the text protocol.
+//
+// Owner: a Client and a Producer may be used by any number of goroutines; a Consumer by one at a time. Every goroutine
+// that the package starts is joined by Producer.Close, or by the end of the loop over Consumer.Records.
+//
+// # Promise
+//
+// A Producer keeps the order of each goroutine's records, and tells of every record, once, what became of it. A Result
+// names the level of acknowledgement that was reached, and how far the log would survive a power cut. An error for which
+// errors.Is(err, ErrUnknown) is false means that the record was not appended. ErrUnknown means that nobody can tell: the
+// connection was lost, or the server failed, behind the moment of no return. Such a record is never sent again unless
+// ProducerOptions.OnUnknown asks for it, as it would then be in the log twice if it was there already.
+//
+// A Consumer yields each offset once and leaves none out, across lost connections too. What it can't deliver, it names:
+// CorruptError and OutOfRangeError carry the offsets there are, and only the caller steps over. With a Store the
+// position outlives the process; records behind the last Commit come again (at least once).
+//
+// # Limits
+//
+// All memory is bounded by options: ProducerOptions.MaxBuffered, ConsumerOptions.FetchBytes times Prefetch+1, and
+// MaxDecoded. A record is at most MaxBatchBytes. Offsets end at 2^63-1.
+package client
