@@ -47,10 +47,9 @@ vet: ## go vet, for Linux and for macOS
 # The exit status 3 of tools.sh says that no registry was reached; it has printed the reason.
 lint: ## staticcheck, errcheck, ineffassign, go-errorlint
 	@.ci/tools.sh; got=$$?; if [ $$got -eq 3 ]; then exit 0; elif [ $$got -ne 0 ]; then exit $$got; fi; \
-	echo staticcheck && bin/tools/staticcheck ./... && \
-	echo errcheck && bin/tools/errcheck -ignoretests -exclude .ci/errcheck.txt ./... && \
-	echo ineffassign && bin/tools/ineffassign ./... && \
-	echo go-errorlint && bin/tools/go-errorlint -test=false ./...
+	for tool in "staticcheck" "errcheck -ignoretests -exclude .ci/errcheck.txt" "ineffassign" "go-errorlint -test=false"; do \
+		echo "$$tool"; bin/tools/$$tool ./... || got=1; \
+	done; exit $$got
 
 tools: ## build the pinned linters and benchstat into bin/tools
 	@.ci/tools.sh

@@ -14,6 +14,10 @@ trap 'git worktree remove --force "$work/old" 2>/dev/null || true; git worktree 
 git worktree add --quiet --detach "$work/old" "$1"
 git worktree add --quiet --detach "$work/new" HEAD
 git diff --binary HEAD | (cd "$work/new" && git apply --allow-empty)
+git ls-files --others --exclude-standard -z | tar --null -T - -cf - | tar -xf - -C "$work/new"
+if [ "$4" -lt 10 ]; then
+	echo "$4 runs of each: too few to prove anything, 10 is the least"
+fi
 run=1
 while [ "$run" -le "$4" ]; do
 	for side in old new; do
