@@ -119,8 +119,10 @@ func (k *conn) next() (*text.Answer, error) {
 
 // payload fills dst with the bytes that follow a DATA line, and reads their EOL.
 func (k *conn) payload(dst []byte) error {
-	if err := k.nc.SetReadDeadline(time.Now().Add(k.timeout)); err != nil {
-		return err
+	if k.br.Buffered() < len(dst)+len("\r\n") { // what is here already is good even if the connection no longer is
+		if err := k.nc.SetReadDeadline(time.Now().Add(k.timeout)); err != nil {
+			return err
+		}
 	}
 	if _, err := io.ReadFull(k.br, dst); err != nil {
 		return err

@@ -62,6 +62,7 @@ func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
 			yield(Record{}, err)
 			return
 		}
+		c.begin()
 		for c.session(ctx, &left, yield) {
 		}
 	}
@@ -113,6 +114,13 @@ func (c *Consumer) restore(ctx context.Context) error {
 		c.pos, c.epoch, c.started = p.Next, p.Epoch, true
 	}
 	return nil
+}
+
+// begin takes From for the position, where it is one and there is no other.
+func (c *Consumer) begin() {
+	if offset, ok := c.opt.From.offset(); ok && !c.started {
+		c.pos, c.started = offset, true
+	}
 }
 
 // session runs one fetcher, and reports whether another one is to go on from a new place.

@@ -26,7 +26,9 @@ type fake struct {
 	scripts []func(*peer)
 	mu      sync.Mutex
 	conns   int
+	open    []net.Conn
 	group   sync.WaitGroup
+	roomy   bool // the server's end takes what the client writes while the script does something else, as a socket does
 }
 
 // peer is the server's end of one connection, greeted already.
@@ -42,7 +44,51 @@ func bubble(t *testing.T, test func(t *testing.T)) {
 }
 
 func startFake(t *testing.T, scripts ...func(*peer)) *fake {
-	return &fake{t: t, scripts: scripts}
+	f := &fake{t: t, scripts: scripts}
+	t.Cleanup(func() {
+		for _, nc := range f.open {
+			if t.Failed() { // let the scripts go, so that the failure is heard and not only the bubble's
+				_ = nc.Close() // it may be closed
+			}
+		}
+	})
+	return f
+}
+
+// inbox holds what the client wrote until the script reads it.
+type inbox struct {
+	mu   sync.Mutex
+	news *sync.Cond
+	buf  []byte
+	err  error
+}
+
+func (i *inbox) fill(nc net.Conn) {
+	b := make([]byte, 4096)
+	for {
+		n, err := nc.Read(b)
+		i.mu.Lock()
+		i.buf, i.err = append(i.buf, b[:n]...), err
+		i.news.Signal()
+		i.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (i *inbox) Read(p []byte) (int, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for len(i.buf) == 0 && i.err == nil {
+		i.news.Wait()
+	}
+	if len(i.buf) == 0 {
+		return 0, i.err
+	}
+	n := copy(p, i.buf)
+	i.buf = i.buf[n:]
+	return n, nil
 }
 
 func (f *fake) options() client.Options {
@@ -79,8 +125,16 @@ func (f *fake) dial(context.Context, string, string) (net.Conn, error) {
 		return nil, errors.New("connection refused")
 	}
 	ours, theirs := net.Pipe()
+	f.open = append(f.open, ours)
+	var in io.Reader = ours
+	if f.roomy {
+		i := new(inbox)
+		i.news = sync.NewCond(&i.mu)
+		f.group.Go(func() { i.fill(ours) })
+		in = i
+	}
 	f.group.Go(func() {
-		p := &peer{t: f.t, nc: ours, br: bufio.NewReaderSize(ours, 64)}
+		p := &peer{t: f.t, nc: ours, br: bufio.NewReaderSize(in, 64)}
 		defer ours.Close()
 		if hello := p.line(); !strings.HasPrefix(hello, "HELLO client=") {
 			f.t.Errorf("greeted with %q", hello)
@@ -98,6 +152,15 @@ func (p *peer) line() string {
 		return ""
 	}
 	return strings.TrimRight(s, "\r\n")
+}
+
+// drain reads, and answers nothing, until the client leaves.
+func (p *peer) drain() {
+	for {
+		if _, err := p.br.ReadByte(); err != nil {
+			return
+		}
+	}
 }
 
 func (p *peer) say(format string, args ...any) {

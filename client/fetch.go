@@ -246,17 +246,19 @@ func (f *fetcher) body(p *piece, n int) error {
 		p.buf = make([]byte, max(n, min(f.opt.FetchBytes, 2*n)))
 	}
 	p.b = p.buf[:n]
-	err := f.askAhead(n)
-	if err == nil {
-		err = f.k.payload(p.b)
-	}
+	ahead := f.askAhead(n)
+	err := f.k.payload(p.b)
 	if err == nil && n > 0 {
 		f.epoch, err = lastEpoch(p.b)
 	}
 	if err != nil {
 		f.next, p.b = p.from, nil
+		return err
 	}
-	return err
+	if ahead != nil { // what is here is good all the same
+		f.drop()
+	}
+	return nil
 }
 
 // askAhead sends the next FETCH before the bytes of this one are read, where another piece is free: the server works on

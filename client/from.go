@@ -47,6 +47,11 @@ func (f From) String() string { return string(f.append(nil)) }
 // valid reports whether a line can carry f: numbers end at 2^63-1, and only a time may be negative.
 func (f From) valid() bool { return f.at.Value >= 0 || f.at.Kind == text.FromTime }
 
+// offset gives the offset that f names, if it names one.
+func (f From) offset() (uint64, bool) {
+	return uint64(f.at.Value), f.given && f.at.Kind == text.FromOffset
+}
+
 func (f From) append(dst []byte) []byte {
 	if !f.given {
 		return text.AppendFrom(dst, text.From{Kind: text.FromOldest})

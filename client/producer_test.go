@@ -148,7 +148,7 @@ func TestRefusalsAreTriedAgain(t *testing.T) {
 		{"TIMEOUT five times", []func(*peer){refuse("TIMEOUT", 5)}, client.ProducerOptions{MaxInFlight: 1}, "a:0 b:1", "a b"},
 		{"room for the second: the first must not follow it", []func(*peer){refuse("DISK_FULL", 1)},
 			client.ProducerOptions{}, "a:DISK_FULL b:0", "b"},
-		{"for ever", []func(*peer){refuse("OVERLOADED", 1 << 20)}, client.ProducerOptions{}, "a:OVERLOADED b:OVERLOADED", ""},
+		{"for ever", []func(*peer){refuse("OVERLOADED", 1<<20)}, client.ProducerOptions{}, "a:OVERLOADED b:OVERLOADED", ""},
 		{"stopping, then another server", []func(*peer){func(p *peer) {
 			p.batch()
 			p.say("ERR SHUTTING_DOWN - good bye")

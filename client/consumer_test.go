@@ -1,0 +1,393 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sluice/client"
+	"sluice/wire/batch"
+)
+
+// stored makes one stored batch: values from offset base on.
+func stored(base uint64, epoch int32, codec batch.Codec, values ...string) []byte {
+	var b batch.Builder
+	b.Reset(nil)
+	for i, v := range values {
+		b.Add(1_700_000_000_000+int64(i), []byte("k"), []byte(v), []batch.RecordHeader{{Key: "h", Value: []byte(v)}})
+	}
+	out, err := b.Finish(codec)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	batch.SetBase(out, base, epoch)
+	return out
+}
+
+func startReader(t *testing.T, scripts ...func(*peer)) *fake {
+	f := startFake(t, scripts...)
+	f.roomy = true
+	return f
+}
+
+// fetch reads a FETCH and fails the test if it isn't the one wanted. False: the client left.
+func (p *peer) fetch(want string) bool {
+	line := p.line()
+	if line == "" {
+		return false
+	}
+	if line != want {
+		p.t.Errorf("got %q, want %q", line, want)
+	}
+	return true
+}
+
+// data answers a FETCH.
+func (p *peer) data(from, next, end int, batches ...[]byte) {
+	b := []byte(strings.Join(asStrings(batches), ""))
+	p.say("DATA %d from=%d next=%d end=%d synced=%d epoch=0\r\n%s", len(b), from, next, end, next, b)
+}
+
+func asStrings(list [][]byte) (out []string) {
+	for _, b := range list {
+		out = append(out, string(b))
+	}
+	return out
+}
+
+// read loops to the end, and gives what was yielded: "offset=value", or what kind of error.
+func read(t *testing.T, c *client.Consumer, step func(error)) (got []string) {
+	for r, err := range c.Records(t.Context()) {
+		if err != nil {
+			got = append(got, kind(err))
+			step(err)
+			continue
+		}
+		got = append(got, fmt.Sprintf("%d=%s", r.Offset, r.Value))
+	}
+	return got
+}
+
+func kind(err error) string {
+	var corrupt *client.CorruptError
+	var out *client.OutOfRangeError
+	var fenced *client.FencedError
+	var answer *client.Error
+	switch {
+	case errors.As(err, &corrupt):
+		return fmt.Sprintf("corrupt[%d,%d)", corrupt.From, corrupt.Next)
+	case errors.As(err, &out):
+		return fmt.Sprintf("%d-is-outside[%d,%d)", out.Offset, out.Oldest, out.Next)
+	case errors.As(err, &fenced):
+		return fmt.Sprintf("fenced-at-%d", fenced.End)
+	case errors.As(err, &answer):
+		return answer.Code.String()
+	case errors.Is(err, client.ErrProtocol):
+		return "protocol"
+	default:
+		return err.Error()
+	}
+}
+
+const ask = "FETCH t %s bytes=1048576"
+
+func asking(from string) string { return fmt.Sprintf(ask, from) }
+
+func TestReadsAcrossEverything(t *testing.T) {
+	abc := stored(10, 3, batch.None, "a", "b", "c")
+	de := stored(13, 3, batch.LZ4, "d", "e")
+	broken := stored(13, 3, batch.None, "d", "e")
+	broken[len(broken)-1] ^= 1
+	short := func(p *peer) { // dies in the middle of the bytes
+		p.fetch(asking("11"))
+		_, _ = fmt.Fprintf(p.nc, "DATA %d from=11 next=13 end=15 synced=0 epoch=0\r\n%s", len(abc), abc[:20])
+	}
+	for _, c := range []struct {
+		name    string
+		options client.ConsumerOptions
+		scripts []func(*peer)
+		want    string
+	}{
+		{"from the middle of a batch", client.ConsumerOptions{From: client.Offset(11)}, []func(*peer){func(p *peer) {
+			p.fetch(asking("11"))
+			p.data(11, 15, 15, abc, de)
+			p.drain()
+		}}, "11=b 12=c 13=d 14=e"},
+		{"the end as it was at first", client.ConsumerOptions{}, []func(*peer){func(p *peer) {
+			p.fetch(asking("oldest"))
+			p.data(10, 13, 13, abc)
+			p.drain()
+		}}, "10=a 11=b 12=c"},
+		{"limit", client.ConsumerOptions{Limit: 2, From: client.Last(3)}, []func(*peer){func(p *peer) {
+			p.fetch(asking("-3"))
+			p.data(10, 13, 30, abc)
+			p.drain()
+		}}, "10=a 11=b"},
+		{"an empty log", client.ConsumerOptions{From: client.Newest()}, []func(*peer){func(p *peer) {
+			p.fetch(asking("newest"))
+			p.data(7, 7, 7)
+			p.drain()
+		}}, ""},
+		{"a connection that dies before, inside and after an answer", client.ConsumerOptions{From: client.Offset(11), Prefetch: 1},
+			[]func(*peer){unreachable, func(p *peer) { p.line() }, short, short, func(p *peer) {
+				p.fetch(asking("11"))
+				p.data(11, 13, 15, abc)
+			}, func(p *peer) {
+				p.fetch(asking("13") + " epoch=3")
+				p.data(13, 15, 15, de)
+				p.drain()
+			}}, "11=b 12=c 13=d 14=e"},
+		{"retried answers", client.ConsumerOptions{From: client.Offset(13)}, []func(*peer){func(p *peer) {
+			p.fetch(asking("13"))
+			p.say("ERR OVERLOADED - too many")
+		}, func(p *peer) {
+			p.fetch(asking("13"))
+			p.data(13, 15, 15, de)
+			p.drain()
+		}}, "13=d 14=e"},
+		{"stepping over what the server calls corrupt", client.ConsumerOptions{From: client.Offset(10), Prefetch: 1},
+			[]func(*peer){func(p *peer) {
+				p.fetch(asking("10"))
+				p.say("ERR CORRUPT from=10 next=13 - damaged")
+				p.drain()
+			}, func(p *peer) {
+				p.fetch(asking("13"))
+				p.data(13, 15, 15, de)
+				p.drain()
+			}}, "corrupt[10,13) 13=d 14=e"},
+		{"stepping over what this client finds corrupt", client.ConsumerOptions{From: client.Offset(10), Prefetch: 1},
+			[]func(*peer){func(p *peer) {
+				p.fetch(asking("10"))
+				p.data(10, 15, 16, abc, broken)
+				p.drain()
+			}, func(p *peer) {
+				p.fetch(asking("15"))
+				p.data(15, 16, 16, stored(15, 3, batch.None, "f"))
+				p.drain()
+			}}, "10=a 11=b 12=c corrupt[13,15) 15=f"},
+		{"removed records", client.ConsumerOptions{From: client.Offset(2)}, []func(*peer){func(p *peer) {
+			p.fetch(asking("2"))
+			p.say("ERR OUT_OF_RANGE oldest=13 next=15 - gone")
+			p.drain()
+		}, func(p *peer) {
+			p.fetch(asking("13"))
+			p.data(13, 15, 15, de)
+			p.drain()
+		}}, "2-is-outside[13,15) 13=d 14=e"},
+		{"another log behind the same name", client.ConsumerOptions{From: client.Offset(10), Prefetch: 1}, []func(*peer){func(p *peer) {
+			p.fetch(asking("10"))
+			p.data(10, 13, 15, abc)
+		}, func(p *peer) {
+			p.fetch(asking("13") + " epoch=3")
+			p.say("ERR FENCED epoch=4 end=12 - the log has diverged")
+			p.drain()
+		}, func(p *peer) {
+			p.fetch(asking("12"))
+			p.data(12, 13, 13, stored(12, 4, batch.None, "C"))
+			p.drain()
+		}}, "10=a 11=b 12=c fenced-at-12 12=C"},
+		{"no topic", client.ConsumerOptions{}, []func(*peer){func(p *peer) {
+			p.fetch(asking("oldest"))
+			p.say("ERR NO_TOPIC - no topic t")
+			p.drain()
+		}}, "NO_TOPIC"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := startReader(t, c.scripts...)
+				cl := f.client(f.options())
+				consumer, err := cl.Consumer("t", c.options)
+				must(t, err)
+				got := read(t, consumer, func(err error) {
+					var corrupt *client.CorruptError
+					var out *client.OutOfRangeError
+					var fenced *client.FencedError
+					switch {
+					case errors.As(err, &corrupt):
+						consumer.Seek(corrupt.Next)
+					case errors.As(err, &out):
+						consumer.Seek(out.Oldest)
+					case errors.As(err, &fenced):
+						consumer.Seek(fenced.End)
+					}
+				})
+				if strings.Join(got, " ") != c.want {
+					t.Errorf("got  %s\nwant %s", strings.Join(got, " "), c.want)
+				}
+				must(t, cl.Close())
+			})
+		})
+	}
+}
+
+// What no server of the protocol sends is no data: never yielded, never skipped over, told after Retry.For.
+func TestReadsNoNonsense(t *testing.T) {
+	abc := stored(10, 0, batch.None, "a", "b", "c")
+	for name, answer := range map[string]func(*peer){
+		"not the offset asked for":    func(p *peer) { p.data(11, 13, 13, abc) },
+		"a hole before the batch":     func(p *peer) { p.data(10, 14, 14, stored(11, 0, batch.None, "b", "c", "d")) },
+		"less than announced":         func(p *peer) { p.data(10, 14, 14, abc) },
+		"no data, but there is more":  func(p *peer) { p.data(10, 10, 13) },
+		"an OK":                       func(p *peer) { p.say("OK next=13") },
+		"missing fields":              func(p *peer) { p.say("DATA 0 from=10") },
+		"more bytes than any batch":   func(p *peer) { p.say("DATA 9000000000 from=10 next=13 end=13") },
+		"cut batches":                 func(p *peer) { p.data(10, 13, 13, abc[:len(abc)-1]) },
+		"no line end behind the data": func(p *peer) { p.say("DATA 3 from=10 next=13 end=13\r\nabcdef") },
+		"a line without end":          func(p *peer) { p.say("%s", strings.Repeat("x", 1<<16)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := startReader(t, func(p *peer) {
+					for strings.HasPrefix(p.line(), "FETCH") {
+						answer(p)
+					}
+				})
+				cl := f.client(f.options())
+				consumer, err := cl.Consumer("t", client.ConsumerOptions{From: client.Offset(10)})
+				must(t, err)
+				got := read(t, consumer, func(error) {})
+				if n := len(got); n == 0 || got[n-1] != "protocol" || len(got) > 4 {
+					t.Errorf("got %v", got)
+				}
+				must(t, cl.Close())
+			})
+		})
+	}
+}
+
+func TestFollows(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := startReader(t, func(p *peer) {
+			p.fetch(asking("newest")) // resolved at once: what comes later can't be missed
+			p.data(10, 10, 10)
+			p.fetch(asking("10") + " wait=5s")
+			time.Sleep(5 * time.Second)
+			p.data(10, 10, 10)
+			p.fetch(asking("10") + " wait=5s")
+			// and the connection is lost
+		}, func(p *peer) {
+			p.fetch(asking("10") + " wait=5s")
+			time.Sleep(time.Second)
+			p.data(10, 13, 13, stored(10, 0, batch.None, "a", "b", "c"))
+			p.fetch(asking("13") + " wait=5s")
+			p.drain()
+		})
+		cl := f.client(f.options())
+		consumer, err := cl.Consumer("t", client.ConsumerOptions{From: client.Newest(), Follow: true})
+		must(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var got []string
+		for r, err := range consumer.Records(ctx) {
+			if err != nil {
+				if !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+				got = append(got, "cancelled")
+				continue
+			}
+			got = append(got, string(r.Value))
+			if len(got) == 3 {
+				cancel()
+			}
+		}
+		if strings.Join(got, " ") != "a b c cancelled" {
+			t.Fatalf("%v", got)
+		}
+		if next, known := consumer.Position(); next != 13 || !known || consumer.End() != 13 {
+			t.Fatalf("position %d %v, end %d", next, known, consumer.End())
+		}
+		must(t, cl.Close())
+	})
+}
+
+// A loop that is left goes on behind its last record, and leaves no goroutine: the bubble would not end.
+func TestLeavingTheLoop(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := startReader(t, func(p *peer) {
+			for i := 10; p.line() != ""; i++ {
+				p.data(i, i+1, 1000, stored(uint64(i), 0, batch.None, fmt.Sprint(i)))
+			}
+		}, func(p *peer) {
+			p.fetch(asking("12") + " epoch=0")
+			p.data(12, 13, 13, stored(12, 0, batch.None, "12"))
+			p.drain()
+		})
+		cl := f.client(f.options())
+		consumer, err := cl.Consumer("t", client.ConsumerOptions{From: client.Offset(10)})
+		must(t, err)
+		for r, err := range consumer.Records(t.Context()) {
+			must(t, err)
+			if r.Offset == 11 {
+				break
+			}
+		}
+		if got := read(t, consumer, func(error) {}); strings.Join(got, " ") != "12=12" {
+			t.Fatalf("%v", got)
+		}
+		must(t, cl.Close())
+	})
+}
+
+func TestPrefetchIsBounded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		asked := 0
+		f := startReader(t, func(p *peer) {
+			for p.line() != "" {
+				p.data(asked, asked+1, 1000, stored(uint64(asked), 0, batch.None, "x"))
+				asked++
+			}
+		})
+		cl := f.client(f.options())
+		consumer, err := cl.Consumer("t", client.ConsumerOptions{Prefetch: 3})
+		must(t, err)
+		for _, err := range consumer.Records(t.Context()) {
+			must(t, err)
+			synctest.Wait() // the fetcher has come as far as it may
+			if asked != 4 {
+				t.Errorf("%d pieces were fetched for one record, Prefetch is 3", asked)
+			}
+			break
+		}
+		must(t, cl.Close())
+	})
+}
+
+// Records stay as they are, unless the bytes are shared.
+func TestRecordsStayValid(t *testing.T) {
+	for _, codec := range []batch.Codec{batch.None, batch.LZ4} {
+		bubble(t, func(t *testing.T) {
+			const n = 50
+			f := startReader(t, func(p *peer) {
+				for i := 0; p.line() != ""; i++ {
+					p.data(i, i+1, n, stored(uint64(i), 0, codec, strings.Repeat(fmt.Sprint(i%10), 1+i*300)))
+				}
+			})
+			cl := f.client(f.options())
+			consumer, err := cl.Consumer("t", client.ConsumerOptions{Prefetch: 1})
+			must(t, err)
+			var kept []client.Record
+			for r, err := range consumer.Records(t.Context()) {
+				must(t, err)
+				kept = append(kept, r)
+			}
+			if len(kept) != n {
+				t.Fatalf("%d records", len(kept))
+			}
+			for i, r := range kept {
+				want := strings.Repeat(fmt.Sprint(i%10), 1+i*300)
+				if string(r.Value) != want || string(r.Key) != "k" || len(r.Headers) != 1 || string(r.Headers[0].Value) != want {
+					t.Fatalf("record %d was overwritten: %.40q", i, r.Value)
+				}
+				if r.Time.UnixMilli() != 1_700_000_000_000 {
+					t.Fatalf("record %d has the time %v", i, r.Time)
+				}
+			}
+			must(t, cl.Close())
+		})
+	}
+}
