@@ -46,21 +46,33 @@ func (b *Bytes) Lease(ctx context.Context, n int) (*Buf, error) {
 	if n < 0 || n > LeaseMax {
 		return nil, fmt.Errorf("sched: a lease of %d bytes is outside 0 to %d", n, LeaseMax)
 	}
-	class := max(leaseMinBits, bits.Len(uint(max(n, 1)-1)))
-	size := int64(1) << class
-	if size > b.total {
-		return nil, fmt.Errorf("sched: a lease of %d bytes can never fit a budget of %d", size, b.total)
-	}
-	if err := b.sem.Acquire(ctx, size); err != nil {
+	class := classOf(n)
+	if err := b.Reserve(ctx, int64(1)<<class); err != nil {
 		return nil, err
 	}
-	b.used.Add(size)
+	return b.get(class, n), nil
+}
+
+// TryLease is Lease for who would rather do without than wait: nil when the
+// budget has no room now.
+func (b *Bytes) TryLease(n int) *Buf {
+	class := classOf(n)
+	if n < 0 || n > LeaseMax || !b.sem.TryAcquire(int64(1)<<class) {
+		return nil
+	}
+	b.used.Add(int64(1) << class)
+	return b.get(class, n)
+}
+
+func classOf(n int) int { return max(leaseMinBits, bits.Len(uint(max(n, 1)-1))) }
+
+func (b *Bytes) get(class, n int) *Buf {
 	buf, _ := b.classes[class].Get().(*Buf)
 	if buf == nil {
-		buf = &Buf{B: make([]byte, size), class: class, budget: b}
+		buf = &Buf{B: make([]byte, 1<<class), class: class, budget: b}
 	}
 	buf.B = buf.B[:n]
-	return buf, nil
+	return buf
 }
 
 // Release gives the buffer back. The caller must not touch it afterwards: the
@@ -74,9 +86,27 @@ func (f *Buf) Release() {
 		}
 	}
 	f.budget.classes[f.class].Put(f)
-	f.budget.used.Add(-size)
-	f.budget.sem.Release(size)
+	f.budget.Free(size)
 }
 
 // Used returns the bytes that are leased now, and the whole budget.
 func (b *Bytes) Used() (used, total int64) { return b.used.Load(), b.total }
+
+// Reserve takes n bytes of the budget for memory that is not a buffer of it.
+// The caller gives them back with Free. Errors: as Lease.
+func (b *Bytes) Reserve(ctx context.Context, n int64) error {
+	if n > b.total {
+		return fmt.Errorf("sched: %d bytes can never fit a budget of %d", n, b.total)
+	}
+	if err := b.sem.Acquire(ctx, n); err != nil {
+		return err
+	}
+	b.used.Add(n)
+	return nil
+}
+
+// Free gives reserved bytes back.
+func (b *Bytes) Free(n int64) {
+	b.used.Add(-n)
+	b.sem.Release(n)
+}

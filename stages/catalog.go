@@ -1,0 +1,138 @@
+package stages
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"sluice/disk"
+	"sluice/wire/text"
+)
+
+// topic is one topic of the catalog.
+type topic struct {
+	name  string
+	conf  TopicConfig  // fixed once published
+	parts []*partition // fixed once published
+}
+
+// partition is one log, with what each stage keeps about it. Fields are grouped
+// by the stage that owns them.
+type partition struct {
+	topic *topic
+	id    int32
+	log   *disk.Log
+
+	writer  *writer // fixed: a log belongs to exactly one
+	flusher *flusher
+
+	w struct { // writer
+		pending list // appends that the log has not taken yet
+		listed  bool // it is among the writer's touched logs
+		stalled bool // pending waits for a spare segment
+		closed  bool // dropped: nothing is appended any more
+	}
+	f struct { // flusher
+		waiting  list // commands that the next sync answers
+		listed   bool
+		lastSync int64 // Unix nanoseconds of the last sync's start
+	}
+
+	// Each of these commands is on its way at most once, so that the queue it goes
+	// to needs one place a log and its sender never waits.
+	maintain, advance, sync once
+	waitsForSpare           atomic.Bool // stored by the writer, asked by the roller
+	dropped                 atomic.Bool // stored by the controller
+
+	subs struct { // whoever waits for the log's end to move
+		sync.Mutex
+		conns []*conn
+	}
+	watched atomic.Int32 // len(subs.conns), so that the writer need not take the lock
+}
+
+// once is a command that travels at most once at a time.
+type once struct {
+	cmd    command
+	queued atomic.Bool
+}
+
+// send puts the command into the queue, unless it is there already.
+func (o *once) send(to chan<- *command) {
+	if !o.queued.Swap(true) {
+		to <- &o.cmd
+	}
+}
+
+// subscribe makes the connection's signal fire whenever the log's end moves.
+func (p *partition) subscribe(c *conn) {
+	p.subs.Lock()
+	defer p.subs.Unlock()
+	p.subs.conns = append(p.subs.conns, c)
+	p.watched.Store(int32(len(p.subs.conns)))
+}
+
+func (p *partition) unsubscribe(c *conn) {
+	p.subs.Lock()
+	defer p.subs.Unlock()
+	for i, s := range p.subs.conns {
+		if s == c {
+			last := len(p.subs.conns) - 1
+			p.subs.conns[i] = p.subs.conns[last]
+			p.subs.conns[last] = nil // or the slice keeps a closed connection alive
+			p.subs.conns = p.subs.conns[:last]
+			break
+		}
+	}
+	p.watched.Store(int32(len(p.subs.conns)))
+}
+
+// wake fires the signal of every subscriber.
+func (p *partition) wake() {
+	p.subs.Lock()
+	defer p.subs.Unlock()
+	for _, c := range p.subs.conns {
+		c.wake()
+	}
+}
+
+// catalog is the topics by name. Anyone may look one up; only the controller
+// changes it, by publishing a new map.
+type catalog struct {
+	topics atomic.Pointer[map[string]*topic]
+}
+
+func newCatalog() *catalog {
+	c := new(catalog)
+	c.topics.Store(&map[string]*topic{})
+	return c
+}
+
+// find returns the partition, or nil.
+func (c *catalog) find(name []byte, id int32) *partition {
+	t := (*c.topics.Load())[string(name)]
+	if t == nil || int(id) >= len(t.parts) {
+		return nil
+	}
+	return t.parts[id]
+}
+
+// all returns the topics now. The map must not be changed.
+func (c *catalog) all() map[string]*topic { return *c.topics.Load() }
+
+func (c *catalog) publish(change func(map[string]*topic)) {
+	old := c.all()
+	m := make(map[string]*topic, len(old)+1)
+	for k, v := range old {
+		m[k] = v
+	}
+	change(m)
+	c.topics.Store(&m)
+}
+
+// String is the partition as requests name it.
+func (p *partition) String() string {
+	return string(text.AppendTopic(nil, p.topic.name, p.id))
+}
+
+// has tells whether the topic exists, whatever the partition.
+func (c *catalog) has(name []byte) bool { return (*c.topics.Load())[string(name)] != nil }

@@ -1,0 +1,131 @@
+package stages
+
+import (
+	"time"
+
+	"sluice/wire/batch"
+	"sluice/wire/text"
+)
+
+// Config is every setting of the server. Default returns one that is ready to
+// use; Settings is the same as a table, for files, flags and people.
+type Config struct {
+	Data   string // the directory that holds the logs; created when it is not there
+	Listen string // text protocol, host:port; port 0 takes a free one
+	HTTP   string // health and profiles, host:port; empty: none
+	Kafka  string // accepted and not served by this version
+
+	MaxBatchBytes  int64 // the payload of one BATCH request, and of one MSG
+	MaxConnections int64
+	MaxSubscribers int64 // requests that wait for new records: TAIL, and FETCH with wait
+	MaxPartitions  int64 // of all topics together; bounds the queues that hold one entry a log
+	AutoCreate     bool  // the first MSG or BATCH creates its topic
+	Grace          time.Duration
+
+	Memory MemoryConfig
+
+	Conn       ConnConfig
+	Writer     WriterConfig
+	Flusher    FlusherConfig
+	Readers    ReadersConfig
+	Controller ControllerConfig
+
+	Topic TopicConfig // what a topic gets that is created without settings
+}
+
+// MemoryConfig is the server's byte budgets. Whoever holds bytes of one waits at
+// most for one further down this list, so nobody waits in a circle.
+type MemoryConfig struct {
+	Receive int64 // read buffers of busy connections; without, they use their own 4 KiB
+	Append  int64 // requests between socket and writer, up to 256 KiB each
+	Large   int64 // larger requests
+	Read    int64 // stored batches between file and socket
+	Decode  int64 // compressed batches, decoded for text readers
+}
+
+// ConnConfig is what one connection may use.
+type ConnConfig struct {
+	InFlight     int64         // commands between parser and answer; a power of two
+	ReadBytes    int64         // leased while a client sends more than its own 4 KiB at a time
+	GroupBytes   int64         // neighbouring MSGs stored as one batch, at most
+	FrameTimeout time.Duration // a request that has begun must be whole by then
+	WriteTimeout time.Duration // a client that takes none of its answers for so long is closed
+}
+
+// WriterConfig tunes the writers.
+type WriterConfig struct {
+	Count  int64
+	Queue  int64         // commands that wait for a writer
+	Buffer int64         // bytes gathered into one write
+	Linger time.Duration // how long a writer waits for more before it writes; 0: never
+}
+
+// FlusherConfig tunes the flushers.
+type FlusherConfig struct {
+	Count int64
+	Queue int64
+	Tick  time.Duration // how often flush.ms is looked at; 0: never, only asked-for syncs
+}
+
+// ReadersConfig tunes the reader pool.
+type ReadersConfig struct {
+	Count int64
+	Queue int64
+	Chunk int64 // bytes of whole batches that one read brings
+}
+
+// ControllerConfig tunes the controller.
+type ControllerConfig struct {
+	Queue int64
+}
+
+// Default returns the configuration of a server that was told nothing.
+func Default() Config {
+	return Config{
+		Data: "data", Listen: "127.0.0.1:1774", HTTP: "127.0.0.1:1775", Kafka: "127.0.0.1:9092",
+		MaxBatchBytes:  8 << 20,
+		MaxConnections: 10_000,
+		MaxSubscribers: 10_000,
+		MaxPartitions:  4096,
+		AutoCreate:     true,
+		Grace:          30 * time.Second,
+		Memory: MemoryConfig{
+			Receive: 64 << 20, Append: 64 << 20, Large: 128 << 20, Read: 64 << 20, Decode: 64 << 20,
+		},
+		Conn: ConnConfig{
+			InFlight: 64, ReadBytes: 64 << 10, GroupBytes: 64 << 10,
+			FrameTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
+		},
+		Writer:     WriterConfig{Count: 1, Queue: 1024, Buffer: 1 << 20},
+		Flusher:    FlusherConfig{Count: 2, Queue: 1024, Tick: 50 * time.Millisecond},
+		Readers:    ReadersConfig{Count: 4, Queue: 1024, Chunk: 256 << 10},
+		Controller: ControllerConfig{Queue: 64},
+		Topic:      DefaultTopic(),
+	}
+}
+
+// TopicConfig is the settings of one topic, as protocol.md names them.
+type TopicConfig struct {
+	Partitions    int64
+	Ack           text.Ack
+	SegmentBytes  int64
+	MaxBatch      int64         // max.message.bytes
+	IndexInterval int64         // index.interval.bytes
+	Flush         time.Duration // flush.ms; Forever: never by time
+}
+
+// Forever is the flush.ms of a topic that no tick flushes.
+const Forever = time.Duration(1<<63 - 1)
+
+// DefaultTopic returns the settings of a topic out of the box.
+func DefaultTopic() TopicConfig {
+	return TopicConfig{
+		Partitions: 1, Ack: text.AckWritten, SegmentBytes: 256 << 20, MaxBatch: 1 << 20,
+		IndexInterval: 4 << 10, Flush: time.Second,
+	}
+}
+
+// Two limits that must fit each other, or a batch that passed one meets a panic
+// at the other.
+const _ = uint(batch.MaxSize - maxMessageBytes) // negative does not compile
+const maxMessageBytes = 64 << 20

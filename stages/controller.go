@@ -1,0 +1,163 @@
+package stages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"sluice/disk"
+	"sluice/wire/text"
+)
+
+// controller owns the catalog of topics: it alone creates and drops them. In:
+// control commands from the connections. Out: the same, answered. Ends when its
+// inbox is closed.
+type controller struct {
+	in  chan *command
+	srv *Server
+}
+
+func newController(c ControllerConfig, s *Server) *controller {
+	return &controller{in: make(chan *command, c.Queue), srv: s}
+}
+
+// Run carries out one command after the other.
+func (c *controller) Run(context.Context) error {
+	for cmd := range c.in {
+		switch cmd.verb {
+		case text.VerbMsg: // the first message of a topic that is not there
+			if cmd.err = c.create(cmd.admin.topic, nil); cmd.err != nil && cmd.err.Code == text.CodeExists {
+				cmd.err = nil // two connections had the same first message
+			}
+		case text.VerbCreate:
+			cmd.err = c.create(cmd.admin.topic, cmd.admin.settings)
+		case text.VerbDrop:
+			cmd.err = c.drop(cmd.admin.topic)
+		case text.VerbTopics:
+			cmd.admin.body = c.topics()
+		case text.VerbStats:
+			cmd.admin.body = c.srv.snapshot().render(cmd.admin.json)
+		default:
+			panic(fmt.Sprintf("BUG: controller got %s", cmd.verb))
+		}
+		cmd.done()
+	}
+	return nil
+}
+
+func (c *controller) create(name string, settings [][2]string) *text.Error {
+	if c.srv.catalog.has([]byte(name)) {
+		return &text.Error{Code: text.CodeExists, Skip: -1, Text: "topic " + name + " exists already"}
+	}
+	conf := c.srv.conf.Topic
+	explicit := map[string]string{}
+	for _, s := range settings {
+		if e := applySetting(&conf, s[0], s[1]); e != nil {
+			return e
+		}
+		explicit[s[0]] = s[1]
+	}
+	explicit["partitions"] = strconv.FormatInt(conf.Partitions, 10) // a later default must not change what is on disk
+	if c.srv.partitions()+conf.Partitions > c.srv.conf.MaxPartitions {
+		return &text.Error{Code: text.CodeOverloaded, Skip: -1, Text: fmt.Sprintf("this server holds at most %d partitions (max_partitions)", c.srv.conf.MaxPartitions)}
+	}
+	if err := c.srv.store.CreateTopic("controller", name, explicit); err != nil {
+		return storeError("create topic "+name, err)
+	}
+	t, err := c.srv.openTopic(name, conf)
+	if err != nil {
+		if undo := c.srv.store.DropTopic("controller", name); undo != nil {
+			c.srv.log.Error("a topic that could not be created is half there, until the next start", zap.String("topic", name), zap.Error(undo))
+		}
+		return storeError("create topic "+name, err)
+	}
+	c.srv.adopt(t)
+	return nil
+}
+
+func applySetting(conf *TopicConfig, name, value string) *text.Error {
+	e := &text.Error{Code: text.CodeBadSetting, Skip: -1, Fields: []text.Field{{Name: "name", Value: name}}}
+	s, ok := Find(TopicSettings(), name)
+	switch {
+	case ok:
+		err := s.Set(conf, value)
+		if err == nil {
+			return nil
+		}
+		e.Text = err.Error()
+	case slices.Contains(topicSettingsLater, name) || strings.HasPrefix(name, "hook."):
+		e.Text = "not supported yet"
+	default:
+		e.Text = "no topic has such a setting: use " + strings.Join(topicSettingNames(), ", ")
+	}
+	return e
+}
+
+func topicSettingNames() []string {
+	var names []string
+	for _, s := range TopicSettings() {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// storeError is the answer when the store could not do what was asked; nothing
+// was appended, and the topic is as it was.
+func storeError(what string, err error) *text.Error {
+	e := &text.Error{Code: text.CodeLogFailed, Skip: -1, Text: fmt.Sprintf("could not %s: %v", what, err)}
+	if errors.Is(err, disk.ErrNoSpace) {
+		e.Code = text.CodeDiskFull
+	}
+	return e
+}
+
+// drop takes the topic out of the catalog, has every stage let go of its logs,
+// then removes the files.
+func (c *controller) drop(name string) *text.Error {
+	t := c.srv.catalog.all()[name]
+	if t == nil {
+		return noTopic([]byte(name), 0)
+	}
+	c.srv.catalog.publish(func(m map[string]*topic) { delete(m, name) })
+	for _, p := range t.parts {
+		p.dropped.Store(true)
+		p.wake()
+		for _, stage := range []chan<- *command{p.writer.in, p.flusher.in, c.srv.roller.in} {
+			ask := &command{op: opForget, part: p, reply: make(chan *command, 1)}
+			stage <- ask
+			<-ask.reply
+		}
+		if err := p.log.Close(); err != nil {
+			c.srv.log.Warn("closing a dropped log", zap.Stringer("log", p), zap.Error(err))
+		}
+	}
+	if err := c.srv.store.DropTopic("controller", name); err != nil {
+		return storeError("remove the files of topic "+name+"; it may be back at the next start", err)
+	}
+	return nil
+}
+
+// topics is the body of TOPICS.
+func (c *controller) topics() []byte {
+	var b []byte
+	all := c.srv.catalog.all()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		var records uint64
+		var bytes int64
+		for _, p := range all[name].parts {
+			records += p.log.Next() - p.log.Oldest()
+			bytes += p.log.Info().Bytes
+		}
+		b = append(b, name...)
+		b = text.AppendInt(b, "partitions", int64(len(all[name].parts)))
+		b = text.AppendUint(b, "records", records)
+		b = append(text.AppendInt(b, "bytes", bytes), '\n')
+	}
+	return b
+}

@@ -1,0 +1,351 @@
+package stages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"sluice/disk"
+	"sluice/wire/batch"
+	"sluice/wire/text"
+)
+
+// This file is the responder's part of READ, FETCH and TAIL: at most one of
+// them is under way on a connection, so waiting and sending need no goroutine
+// of their own. The reader pool brings the bytes, a chunk at a time.
+
+func (r *responder) deliver(ctx context.Context, cmd *command) {
+	defer r.releaseChunk(cmd)
+	if e := r.begin(cmd); e != nil {
+		r.failRead(cmd, e)
+		return
+	}
+	switch {
+	case cmd.verb == text.VerbFetch:
+		r.fetch(ctx, cmd)
+	case cmd.verb == text.VerbRead:
+		r.read(ctx, cmd)
+	default:
+		r.tail(ctx, cmd)
+	}
+}
+
+func (r *responder) failRead(cmd *command, e *text.Error) {
+	cmd.err, cmd.close = e, e.Close
+	r.refuse(cmd)
+}
+
+// begin turns `from` into an offset.
+func (r *responder) begin(cmd *command) *text.Error {
+	q, log := &cmd.read, cmd.part.log
+	end := log.Next()
+	if q.epoch > int64(log.Epoch()) {
+		return &text.Error{
+			Code: text.CodeFenced, Skip: -1, Text: "the log never had that epoch: what was read under it is not in this log",
+			Fields: []text.Field{{Name: "epoch", Value: strconv.Itoa(int(log.Epoch()))}, {Name: "end", Value: strconv.FormatUint(end, 10)}},
+		}
+	}
+	switch q.from.Kind {
+	case text.FromOffset:
+		q.offset = uint64(q.from.Value)
+	case text.FromOldest:
+		q.offset = log.Oldest()
+	case text.FromNewest:
+		q.offset = end
+	case text.FromLast:
+		q.offset = max(log.Oldest(), end-min(end, uint64(q.from.Value)))
+	case text.FromTime:
+		cmd.op = opResolve
+		r.ask(cmd, r.c.srv.readers.in)
+		if q.fault != nil {
+			return readError(cmd, q.fault)
+		}
+	}
+	if q.offset < log.Oldest() || q.offset > end {
+		return readError(cmd, disk.ErrOutOfRange)
+	}
+	return nil
+}
+
+// readError is the answer to a read that failed.
+func readError(cmd *command, err error) *text.Error {
+	num := func(n uint64) string { return strconv.FormatUint(n, 10) }
+	p, corrupt := cmd.part, new(disk.CorruptError)
+	switch {
+	case p.dropped.Load():
+		return errDropped
+	case errors.Is(err, disk.ErrOutOfRange):
+		oldest, next := p.log.Oldest(), p.log.Next()
+		return &text.Error{
+			Code: text.CodeOutOfRange, Skip: -1, Fields: []text.Field{{Name: "oldest", Value: num(oldest)}, {Name: "next", Value: num(next)}},
+			Text: fmt.Sprintf("the log holds offsets from %d to before %d", oldest, next),
+		}
+	case errors.As(err, &corrupt):
+		return &text.Error{
+			Code: text.CodeCorrupt, Skip: -1, Fields: []text.Field{{Name: "from", Value: num(corrupt.From)}, {Name: "next", Value: num(corrupt.Next)}},
+			Text: fmt.Sprintf("%v: go on at next to step over it", err),
+		}
+	}
+	return &text.Error{
+		Code: text.CodeCorrupt, Skip: -1, Fields: []text.Field{{Name: "from", Value: num(cmd.read.offset)}, {Name: "next", Value: num(cmd.read.offset)}},
+		Text: fmt.Sprintf("the log can't be read here: %v", err),
+	}
+}
+
+// chunk has the reader pool bring whole batches from q.offset on: at most limit
+// bytes, or one batch if that is larger. An empty chunk is the log's end. room is
+// what the same lease gives to the answers: a second lease could wait for the
+// first ones of others for ever.
+func (r *responder) chunk(ctx context.Context, cmd *command, limit, room int) *text.Error {
+	q := &cmd.read
+	r.releaseChunk(cmd)
+	if q.offset == cmd.part.log.Next() {
+		q.chunk = disk.Chunk{Next: q.offset}
+		return nil
+	}
+	cmd.op = opRead
+	for {
+		var err error
+		if q.buf, err = r.c.srv.readMemory.Lease(ctx, limit+room); err != nil {
+			return &text.Error{Code: text.CodeTooLarge, Skip: -1, Text: fmt.Sprintf("memory.read has no room for this batch: %v", err)}
+		}
+		q.space = q.buf.B[room:]
+		r.ask(cmd, r.c.srv.readers.in)
+		need := new(disk.BufferError)
+		if !errors.As(q.fault, &need) {
+			break
+		}
+		r.releaseChunk(cmd)
+		limit = need.Need
+	}
+	if q.fault != nil {
+		return readError(cmd, q.fault)
+	}
+	if room > 0 {
+		r.flush()
+		r.base = q.buf.B[:room:room]
+		r.out = r.base[:0]
+	}
+	return nil
+}
+
+// textChunk is chunk for records that are sent as text.
+func (r *responder) textChunk(ctx context.Context, cmd *command) *text.Error {
+	size := int(r.c.srv.conf.Readers.Chunk)
+	return r.chunk(ctx, cmd, size-size/4, size/4)
+}
+
+// releaseChunk gives the lease back; answers that lie in it leave first.
+func (r *responder) releaseChunk(cmd *command) {
+	if cmd.read.buf == nil {
+		return
+	}
+	if &r.base[0] != &r.own[0] {
+		r.flush()
+		r.base = r.own[:]
+		r.out = r.base[:0]
+	}
+	cmd.read.buf.Release()
+	cmd.read.buf = nil
+}
+
+// fetch answers with one chunk of stored batches.
+func (r *responder) fetch(ctx context.Context, cmd *command) {
+	q, log := &cmd.read, cmd.part.log
+	limit := int(r.c.srv.conf.Readers.Chunk)
+	if q.bytes >= 0 {
+		limit = int(min(q.bytes, int64(limit)))
+	}
+	enough := int(min(max(q.min, 1), int64(limit)))
+	var wait waiter
+	defer wait.end()
+	for {
+		end := log.Next()
+		if e := r.chunk(ctx, cmd, limit, 0); e != nil {
+			r.failRead(cmd, e)
+			return
+		}
+		if len(q.chunk.Bytes) >= enough || q.chunk.Next < end || q.min == 0 || q.wait <= 0 || wait.over {
+			break
+		}
+		if e := wait.begin(r, cmd.part, q.wait); e != nil {
+			r.failRead(cmd, e)
+			return
+		}
+		if q.chunk.Next == log.Next() {
+			r.releaseChunk(cmd)
+			wait.wait(ctx)
+		}
+		if cmd.part.dropped.Load() {
+			r.failRead(cmd, errDropped)
+			return
+		}
+	}
+	r.frame(cmd)
+}
+
+// frame sends the chunk as a DATA frame.
+func (r *responder) frame(cmd *command) {
+	q, log := &cmd.read, cmd.part.log
+	r.room(2 * answerMax)
+	b := text.AppendDataHead(r.out, len(q.chunk.Bytes))
+	b = text.AppendUint(b, "from", q.offset)
+	b = text.AppendUint(b, "next", q.chunk.Next)
+	b = text.AppendUint(b, "end", max(q.chunk.Next, log.Next()))
+	b = text.AppendUint(b, "synced", log.Durable())
+	b = text.AppendInt(b, "epoch", int64(log.Epoch()))
+	r.out = text.AppendEOL(b)
+	r.write(q.chunk.Bytes)
+	r.out = text.AppendEOL(r.out)
+}
+
+// read answers with records up to the end as it is now.
+func (r *responder) read(ctx context.Context, cmd *command) {
+	q := &cmd.read
+	end := cmd.part.log.Next()
+	left := newLimits(q)
+	for q.offset < end && !left.reached {
+		if e := r.textChunk(ctx, cmd); e != nil {
+			r.failRead(cmd, e)
+			return
+		}
+		if e := r.sendRecords(ctx, cmd, end, &left); e != nil {
+			r.failRead(cmd, e)
+			return
+		}
+		if r.err != nil {
+			return
+		}
+	}
+	r.readEnd(cmd, end)
+}
+
+func (r *responder) readEnd(cmd *command, end uint64) {
+	b := text.AppendUint(text.AppendOK(r.out), "next", cmd.read.offset)
+	b = text.AppendUint(b, "end", end)
+	r.out = text.AppendEOL(text.AppendInt(b, "epoch", int64(cmd.part.log.Epoch())))
+}
+
+// tail sends records as they come, until its limit, the client's next request,
+// or the end of the topic.
+func (r *responder) tail(ctx context.Context, cmd *command) {
+	q, log := &cmd.read, cmd.part.log
+	left := newLimits(q)
+	var wait waiter
+	defer wait.end()
+	if e := wait.begin(r, cmd.part, 0); e != nil {
+		r.failRead(cmd, e)
+		return
+	}
+	for !left.reached && !q.interrupted.Load() && r.err == nil {
+		var e *text.Error
+		switch {
+		case cmd.part.dropped.Load():
+			e = errDropped
+		case r.c.srv.draining():
+			e = errShuttingDown
+		case q.offset == log.Next():
+			r.releaseChunk(cmd)
+			wait.wait(ctx)
+			continue
+		case q.raw:
+			e = r.chunk(ctx, cmd, int(r.c.srv.conf.Readers.Chunk), 0)
+		default:
+			e = r.textChunk(ctx, cmd)
+		}
+		if e == nil {
+			e = r.sendTail(ctx, cmd, &left)
+		}
+		if e != nil {
+			r.failRead(cmd, e)
+			return
+		}
+	}
+	r.readEnd(cmd, log.Next())
+}
+
+func (r *responder) sendTail(ctx context.Context, cmd *command, left *limits) *text.Error {
+	q := &cmd.read
+	if !q.raw {
+		return r.sendRecords(ctx, cmd, q.chunk.Next, left)
+	}
+	r.frame(cmd)
+	left.take(int64(q.chunk.Next-q.offset), 0)
+	q.offset = q.chunk.Next
+	return nil
+}
+
+// sendRecords writes the records of the chunk as text, up to before end.
+func (r *responder) sendRecords(ctx context.Context, cmd *command, end uint64, left *limits) *text.Error {
+	q := &cmd.read
+	for b := q.chunk.Bytes; len(b) > 0 && q.offset < end && !left.reached; {
+		h, err := batch.ParseHeader(b)
+		if err != nil {
+			return readError(cmd, err)
+		}
+		if e := r.sendBatch(ctx, cmd, h, b[:h.Size], end, left); e != nil || r.err != nil {
+			return e
+		}
+		b = b[h.Size:]
+	}
+	return nil
+}
+
+// sendBatch writes one batch's records as text. Memory for decoding comes out of
+// its own budget, in steps: few batches need the most that is allowed.
+func (r *responder) sendBatch(ctx context.Context, cmd *command, h batch.Header, b []byte, end uint64, left *limits) *text.Error {
+	limit := min(1<<20, batch.MaxSize)
+	budget := r.c.srv.decodeMemory
+	if h.Codec() != batch.None {
+		if err := budget.Reserve(ctx, int64(limit)); err != nil {
+			return readError(cmd, err)
+		}
+		defer func() {
+			r.records = batch.Reader{} // its decode buffer is no longer paid for
+			budget.Free(int64(limit))
+		}()
+	}
+	err := r.records.Reset(b, limit)
+	for errors.Is(err, batch.ErrDecodedTooLarge) && limit < batch.MaxSize {
+		budget.Free(int64(limit))
+		limit *= 4
+		if err := budget.Reserve(ctx, int64(limit)); err != nil {
+			limit = 0
+			return readError(cmd, err)
+		}
+		err = r.records.Reset(b, limit)
+	}
+	if err != nil {
+		return readError(cmd, &disk.CorruptError{From: h.BaseOffset, Next: h.Next(), Where: cmd.part.String(), Why: err.Error()})
+	}
+	for !left.reached && r.records.Next(&r.record) && r.record.Offset < end {
+		rec := &r.record
+		if rec.Offset < cmd.read.offset {
+			continue
+		}
+		if !left.fits(rec) {
+			left.reached = true
+			break
+		}
+		r.sendRecord(rec)
+		cmd.read.offset = rec.Offset + 1
+		left.take(1, int64(len(rec.Key)+len(rec.Value)))
+		if r.err != nil || cmd.verb == text.VerbTail && cmd.read.interrupted.Load() {
+			return nil
+		}
+	}
+	if err := r.records.Err(); err != nil {
+		return readError(cmd, &disk.CorruptError{From: h.BaseOffset, Next: h.Next(), Where: cmd.part.String(), Why: err.Error()})
+	}
+	return nil
+}
+
+// sendRecord writes one REC. A large one goes to the socket from where it lies.
+func (r *responder) sendRecord(rec *batch.Record) {
+	r.room(2*answerMax + len(rec.Key) + len(rec.Value))
+	r.out = text.AppendRecordHead(r.out, rec)
+	r.write(rec.Key)
+	r.write(rec.Value)
+	r.out = text.AppendEOL(r.out)
+}

@@ -1,0 +1,23 @@
+// Package stages is the server: a pipeline of stages, each a goroutine (or a
+// fixed pool) with a bounded inbox, one stage a file.
+//
+//	accept.go      connections, and a reader and a responder for each
+//	reader.go      a connection's bytes, in a buffer with an end position
+//	parser.go      requests into commands; on the reader's goroutine
+//	writer.go      the only one that changes a log's end
+//	flusher.go     fdatasync for all who wait, and by interval
+//	roller.go      allocation, spare segments, sealing: nothing of it makes an append wait
+//	notifier.go    tells waiting connections of new records
+//	readers.go     the pool that reads stored batches
+//	controller.go  the catalog of topics
+//	responder.go   answers in the order of requests; delivery.go: READ, FETCH, TAIL
+//	pipeline.go    wires, starts, stops and joins them all
+//
+// What passes between stages is a command (command.go). At any time one
+// goroutine owns it.
+//
+// Owner: whoever called Start, until Stop has returned.
+// Promise: no answer leaves before the level it names is reached (I2), no queue
+// is without a bound (I9), and no goroutine is left when the server is done.
+// Limits: see Config; one process per data directory.
+package stages

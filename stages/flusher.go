@@ -1,0 +1,139 @@
+package stages
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"sluice/wire/text"
+)
+
+// flusher does fdatasync, for all commands at once that wait for the same log
+// (group commit). A log belongs to exactly one, so it never has two syncs in
+// flight. In: from the writers what must be synced, from connections FLUSH,
+// from the clock ticks, from the controller logs to adopt and to forget. Out:
+// answers, and work to the roller. Ends when its inbox is closed, after a last
+// sync of everything.
+type flusher struct {
+	in     chan *command
+	roller chan<- *command
+	stats  *stats
+
+	run struct { // touched by the Run goroutine only
+		logs []*partition // adopted
+		due  []*partition // to sync in this pass
+	}
+}
+
+func newFlusher(c FlusherConfig, roller chan<- *command, s *stats) *flusher {
+	return &flusher{in: make(chan *command, c.Queue), roller: roller, stats: s}
+}
+
+// request asks for a sync of the log that nobody waits for. Any goroutine may
+// call it while the flusher runs.
+func (f *flusher) request(p *partition) { p.sync.send(f.in) }
+
+// Run takes all that waits already, then syncs each log once for all of it.
+func (f *flusher) Run(context.Context) error {
+	for cmd := range f.in {
+		f.take(cmd)
+		f.fill()
+		for _, p := range f.run.due {
+			f.sync(p)
+		}
+		f.run.due = f.run.due[:0]
+	}
+	for _, p := range f.run.logs {
+		f.sync(p) // the last one, whatever flush.ms says
+	}
+	return nil
+}
+
+func (f *flusher) fill() {
+	for range cap(f.in) {
+		select {
+		case cmd, ok := <-f.in:
+			if !ok {
+				return
+			}
+			f.take(cmd)
+		default:
+			return
+		}
+	}
+}
+
+func (f *flusher) take(cmd *command) {
+	p := cmd.part
+	switch cmd.op {
+	case opTick:
+		f.tick(cmd.now)
+	case opAdopt:
+		p.f.lastSync = time.Now().UnixNano()
+		f.run.logs = append(f.run.logs, p)
+	case opForget:
+		f.sync(p) // whoever waits for it gets an answer first
+		f.run.logs = slices.DeleteFunc(f.run.logs, func(q *partition) bool { return q == p })
+		f.run.due = slices.DeleteFunc(f.run.due, func(q *partition) bool { return q == p })
+		cmd.done()
+	case opSync:
+		if cmd == &p.sync.cmd {
+			p.sync.queued.Store(false) // before the sync, so that a later write can ask again
+		} else {
+			p.f.waiting.append(cmd)
+		}
+		f.list(p)
+	default:
+		panic(fmt.Sprintf("BUG: flusher got op %d", cmd.op))
+	}
+}
+
+func (f *flusher) list(p *partition) {
+	if !p.f.listed {
+		p.f.listed = true
+		f.run.due = append(f.run.due, p)
+	}
+}
+
+// tick lists the logs whose written bytes have grown old enough. A log that was
+// idle is synced at the first tick after its write; a busy one every flush.ms.
+func (f *flusher) tick(now time.Time) {
+	for _, p := range f.run.logs {
+		if p.topic.conf.Flush != Forever && p.log.Dirty() && p.log.Err() == nil && now.UnixNano()-p.f.lastSync >= int64(p.topic.conf.Flush) {
+			f.list(p)
+		}
+	}
+}
+
+// sync makes durable what the log holds, and answers all that waited (I2).
+func (f *flusher) sync(p *partition) {
+	p.f.listed = false
+	began := time.Now()
+	p.f.lastSync = began.UnixNano()
+	dirty := p.log.Dirty()
+	durable, err := p.log.Sync()
+	if dirty {
+		f.stats.synced(err)
+	}
+	for p.f.waiting.head != nil {
+		cmd := p.f.waiting.pop()
+		if err != nil {
+			cmd.fail(syncError(p, cmd, err))
+			continue
+		}
+		cmd.durable, cmd.reached = durable, text.AckSynced
+		cmd.done()
+	}
+	if p.log.MaintenanceDue() { // a synced segment may now be sealed
+		p.maintain.send(f.roller)
+	}
+}
+
+// syncError says what a failed sync means for a command that waited for it.
+func syncError(p *partition, cmd *command, err error) *text.Error {
+	if cmd.verb == text.VerbFlush {
+		return &text.Error{Code: text.CodeLogFailed, Skip: -1, Text: fmt.Sprintf("%s takes no appends until the server is restarted: %v", p, err)}
+	}
+	return &text.Error{Code: text.CodeUnknown, Skip: -1, Text: fmt.Sprintf("the sync failed, and the records may be there, once: %v", err)}
+}

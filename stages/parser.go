@@ -1,0 +1,348 @@
+package stages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"sluice/wire/batch"
+	"sluice/wire/text"
+)
+
+// parser turns requests into commands without allocating, and puts neighbouring
+// MSGs of one log into one record batch. It runs on the reader's goroutine: a
+// goroutine of its own cost a wake-up for every request and won nothing. In:
+// lines and payloads from the reader. Out: appends to the log's writer, all
+// else to the responder, which carries it out in its turn.
+type parser struct {
+	r       *reader
+	c       *conn
+	req     text.Request
+	made    int    // commands that exist
+	seq     uint64 // of the next command
+	num     uint64 // of the request at hand, from 1
+	counted uint64 // requests that STATS knows of
+	tail    *command
+
+	group struct { // MSGs that travel as one command; cmd == nil: none
+		cmd     *command
+		builder batch.Builder
+		limit   int // bytes of the batch
+	}
+}
+
+// groupMax bounds the answers that one command stands for.
+const groupMax = 1024
+
+func (p *parser) init(r *reader) { p.r, p.c = r, r.c }
+
+// request carries out one line, and the payload behind it. An error ends the
+// connection's input.
+func (p *parser) request(ctx context.Context, line []byte) error {
+	p.num++
+	if e := text.Parse(line, &p.req); e != nil {
+		if text.LooksLikeHTTP(line) {
+			return errAbrupt // a web page must not reach the server of the person who views it
+		}
+		return p.skipAndRefuse(ctx, e)
+	}
+	switch p.req.Verb {
+	case text.VerbMsg, text.VerbBatch:
+		return p.append(ctx)
+	}
+	p.flush()
+	return p.other()
+}
+
+// append takes a MSG or BATCH.
+func (p *parser) append(ctx context.Context) error {
+	size := p.req.Payload()
+	if limit := p.c.srv.conf.MaxBatchBytes; size > limit {
+		return p.tooLarge(limit)
+	}
+	part, e := p.target(ctx)
+	if e != nil {
+		e.Skip = size
+		return p.skipAndRefuse(ctx, e)
+	}
+	ack := p.req.Ack
+	if ack == text.AckDefault {
+		ack = part.topic.conf.Ack
+	}
+	if ack == text.AckReplicated {
+		return p.skipAndRefuse(ctx, &text.Error{Code: text.CodeBadCommand, Skip: size, Text: "ack=replicated is not supported yet: use none, written or synced"})
+	}
+	if p.req.Verb == text.VerbBatch {
+		return p.batch(ctx, part, ack, int(size))
+	}
+	return p.msg(ctx, part, ack, int(size))
+}
+
+// target finds the partition, and creates the topic where that is allowed.
+func (p *parser) target(ctx context.Context) (*partition, *text.Error) {
+	name, id := p.req.Topic, p.req.Partition
+	if part := p.c.srv.catalog.find(name, id); part != nil {
+		return part, nil
+	}
+	conf := &p.c.srv.conf
+	if !conf.AutoCreate || int64(id) >= conf.Topic.Partitions || p.c.srv.catalog.has(name) {
+		return nil, noTopic(name, id)
+	}
+	p.flush()
+	ask := &command{op: opControl, verb: text.VerbMsg, admin: &adminRequest{topic: string(name)}, reply: make(chan *command, 1)}
+	p.c.srv.controller.in <- ask
+	<-ask.reply
+	if ask.err != nil {
+		return nil, ask.err
+	}
+	if part := p.c.srv.catalog.find(name, id); part != nil {
+		return part, nil
+	}
+	return nil, noTopic(name, id) // dropped again meanwhile
+}
+
+func noTopic(name []byte, id int32) *text.Error {
+	return &text.Error{Code: text.CodeNoTopic, Skip: -1, Text: "there is no topic " + string(text.AppendTopic(nil, name, id)) + ": CREATE it first, or name one that TOPICS lists"}
+}
+
+// msg adds one message to the open group, or begins one.
+func (p *parser) msg(ctx context.Context, part *partition, ack text.Ack, size int) error {
+	// All that is needed of the line comes first: the payload may move the buffer.
+	keyLen, valueLen := int(p.req.Key), int(p.req.Value)
+	timed, ms := p.req.HasTime, p.req.Time
+	need := batch.RecordSize(keyLen, valueLen)
+	if limit := part.topic.conf.MaxBatch; int64(batch.HeaderSize+need) > limit {
+		return p.tooLarge(limit)
+	}
+	if !p.r.holds(size) {
+		return p.largeMsg(ctx, part, ack, message{keyLen, valueLen, ms, timed})
+	}
+	payload, err := p.r.payload(size)
+	if err != nil {
+		return err
+	}
+	g := &p.group
+	if g.cmd != nil && (g.cmd.part != part || g.cmd.ack != ack || g.cmd.msgs == groupMax || g.builder.Size()+need > g.limit) {
+		p.flush()
+	}
+	if g.cmd == nil {
+		if err := p.begin(ctx, part, ack, need); err != nil {
+			return err
+		}
+	}
+	p.add(payload, message{keyLen, valueLen, ms, timed})
+	return nil
+}
+
+// message is what a MSG line says of its payload.
+type message struct {
+	keyLen, valueLen int // -1: null
+	ms               int64
+	timed            bool // ms is the client's
+}
+
+// add puts a message into the open group.
+func (p *parser) add(payload []byte, m message) {
+	if !m.timed {
+		m.ms = p.r.now.UnixMilli()
+	}
+	var key, value []byte
+	if m.keyLen >= 0 {
+		key = payload[:m.keyLen:m.keyLen]
+	}
+	if m.valueLen >= 0 {
+		value = payload[max(m.keyLen, 0):]
+	}
+	p.group.builder.Add(m.ms, key, value, nil)
+	p.group.cmd.msgs++
+}
+
+// largeMsg reads a message that the buffer does not hold straight into the lease
+// of its batch: to the lease's end, from where the builder moves it down to its
+// place. The room before it is what the header and the lengths need at most, so
+// the builder never writes over what it has still to move.
+func (p *parser) largeMsg(ctx context.Context, part *partition, ack text.Ack, m message) error {
+	p.flush()
+	if err := p.begin(ctx, part, ack, batch.RecordSize(m.keyLen, m.valueLen)); err != nil {
+		return err
+	}
+	cmd := p.group.cmd
+	p.group.cmd = nil // it must not be sent while it is being received
+	b := cmd.buf.B[:batch.HeaderSize+batch.RecordSize(m.keyLen, m.valueLen)]
+	payload := b[len(b)-max(m.keyLen, 0)-max(m.valueLen, 0):]
+	if err := p.r.payloadInto(payload); err != nil {
+		cmd.releaseBuf()
+		return err
+	}
+	p.group.cmd = cmd
+	p.add(payload, m)
+	return nil
+}
+
+// begin opens a group whose first record needs that many bytes. Its lease has
+// room for what is buffered already, so that a lone message takes little.
+func (p *parser) begin(ctx context.Context, part *partition, ack text.Ack, need int) error {
+	cmd, err := p.command()
+	if err != nil {
+		return err
+	}
+	least := batch.HeaderSize + need
+	limit := min(p.c.srv.conf.Conn.GroupBytes, part.topic.conf.MaxBatch, int64(least+2*(p.r.w-p.r.r)))
+	p.group.limit = max(least, int(limit))
+	if cmd.buf, err = p.r.leaseFor(ctx, p.group.limit); err != nil {
+		return err
+	}
+	cmd.op, cmd.verb, cmd.part, cmd.ack = opAppend, text.VerbMsg, part, ack
+	p.group.cmd = cmd
+	p.group.builder.Reset(cmd.buf.B[:0])
+	return nil
+}
+
+// flush sends the open group to its writer. The reader calls it before it waits
+// for the client.
+func (p *parser) flush() {
+	p.c.srv.stats.requests.Add(int64(p.num - p.counted))
+	p.counted = p.num
+	cmd := p.group.cmd
+	if cmd == nil {
+		return
+	}
+	p.group.cmd = nil
+	bytes, err := p.group.builder.Finish(batch.None)
+	if err != nil {
+		panic(fmt.Sprintf("BUG: a group can't be finished: %v", err))
+	}
+	cmd.bytes, cmd.records = bytes, cmd.msgs
+	cmd.part.writer.in <- cmd
+}
+
+// batch takes whole record batches as the client made them.
+func (p *parser) batch(ctx context.Context, part *partition, ack text.Ack, size int) error {
+	p.flush()
+	buf, err := p.r.leaseFor(ctx, size)
+	if err != nil {
+		return err
+	}
+	if err := p.r.payloadInto(buf.B); err != nil {
+		buf.Release()
+		return err
+	}
+	sum, err := batch.CheckAll(buf.B, int(part.topic.conf.MaxBatch))
+	if err != nil {
+		buf.Release()
+		return p.refuse(batchError(err, part))
+	}
+	cmd, err := p.command()
+	if err != nil {
+		buf.Release()
+		return err
+	}
+	cmd.op, cmd.verb, cmd.part, cmd.ack = opAppend, text.VerbBatch, part, ack
+	cmd.buf, cmd.bytes, cmd.records = buf, buf.B, sum.Records
+	part.writer.in <- cmd
+	return nil
+}
+
+func batchError(err error, part *partition) *text.Error {
+	e := &text.Error{Code: text.CodeBadBatch, Skip: -1, Text: err.Error()}
+	var fault *batch.Fault
+	if errors.As(err, &fault) && fault.Checksum {
+		e.Code = text.CodeBadCRC
+	}
+	return e
+}
+
+func (p *parser) tooLarge(limit int64) error {
+	return p.refuse(&text.Error{
+		Code: text.CodeTooLarge, Skip: -1, Close: true, Fields: []text.Field{{Name: "limit", Value: strconv.FormatInt(limit, 10)}},
+		Text: "the payload is longer than the limit: send less at a time, or raise max.message.bytes of the topic and max_batch of the server",
+	})
+}
+
+// skipAndRefuse reads over the payload that e names, then answers with e.
+func (p *parser) skipAndRefuse(ctx context.Context, e *text.Error) error {
+	if e.Skip >= 0 && !e.Close {
+		if limit := p.c.srv.conf.MaxBatchBytes; e.Skip > limit {
+			return p.tooLarge(limit)
+		}
+		p.flush()
+		if err := p.r.skip(e.Skip); err != nil {
+			return err
+		}
+	}
+	return p.refuse(e)
+}
+
+// refuse answers the request at hand with e, in its turn.
+func (p *parser) refuse(e *text.Error) error {
+	p.flush()
+	cmd, err := p.command()
+	if err != nil {
+		return err
+	}
+	cmd.verb, cmd.ack, cmd.err, cmd.close = p.req.Verb, p.req.Ack, e, e.Close
+	p.c.completed <- cmd
+	if e.Close {
+		return errClosing
+	}
+	return nil
+}
+
+// refuseUnparsed answers what never became a request.
+func (p *parser) refuseUnparsed(e *text.Error) error {
+	p.flush()
+	p.num++
+	p.req.Verb, p.req.Ack = 0, text.AckDefault
+	return p.refuse(e)
+}
+
+// end tells the responder that nothing follows.
+func (p *parser) end() {
+	p.interrupt()
+	p.c.ended.Store(true)
+	p.c.wake()
+	cmd, err := p.command()
+	if err != nil {
+		return // the responder has ended already
+	}
+	cmd.op, cmd.close = opEnd, true
+	p.c.completed <- cmd
+}
+
+// interrupt ends a TAIL: the client has sent something, or is gone.
+func (p *parser) interrupt() {
+	if p.tail != nil {
+		p.tail.read.interrupted.Store(true)
+		p.tail = nil
+		p.c.wake()
+	}
+}
+
+var errGone = errors.New("the client takes no answers any more")
+
+// command returns a command that is not in use, and waits while all of them
+// are: that is the connection's share of the pressure. A group must not be open.
+func (p *parser) command() (*command, error) {
+	var cmd *command
+	select {
+	case cmd = <-p.c.free:
+	default:
+		if p.made < cap(p.c.free) {
+			p.made++
+			cmd = new(command)
+			break
+		}
+		select {
+		case cmd = <-p.c.free:
+		case <-p.c.gone:
+			return nil, errGone
+		}
+	}
+	if cmd == p.tail {
+		p.tail = nil
+	}
+	*cmd = command{conn: p.c, reply: p.c.completed, seq: p.seq, req: p.num}
+	p.seq++
+	return cmd, nil
+}

@@ -1,0 +1,368 @@
+package stages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"sluice/disk"
+	"sluice/sched"
+)
+
+// Version is what HELLO, STATS and `sluice version` tell; the build sets it.
+var Version = "dev"
+
+// Server is the whole pipeline: it wires, starts, stops and joins all stages
+// (I11). Any goroutine may call its methods.
+type Server struct {
+	conf  Config
+	log   *zap.Logger
+	stats *stats
+	store *disk.Store
+
+	catalog                                                            *catalog
+	conns                                                              *connections
+	receiveMemory, appendMemory, largeMemory, readMemory, decodeMemory *sched.Bytes
+
+	listener, httpListener net.Listener
+	http                   *http.Server
+
+	controller *controller
+	readers    *readers
+	writers    []*writer
+	flushers   []*flusher
+	roller     *roller
+	notifier   *notifier
+
+	// One group a step of the stop, in the order of the data.
+	acceptGroup, connGroup, tickGroup, controlGroup, readGroup, writeGroup, flushGroup, rollGroup, notifyGroup, httpGroup *sched.Group
+
+	opened    int64         // logs given to writers and flushers so far
+	drain     chan struct{} // closed when the stop begins
+	stopOnce  sync.Once
+	cut       context.CancelFunc // ends the stop's patience
+	wasCut    atomic.Bool
+	stopTicks context.CancelFunc
+	done      chan struct{}
+	err       error // valid once done is closed
+}
+
+// Start opens the logs and serves them. It returns once connections are
+// accepted. Errors: a directory that is in use or of a newer format, a log that
+// can't be opened, an address that can't be listened on.
+func Start(conf Config, log *zap.Logger) (*Server, error) {
+	if err := os.MkdirAll(conf.Data, 0o750); err != nil {
+		return nil, fmt.Errorf("the data directory can't be made: %w", err)
+	}
+	store, err := disk.OpenStore(disk.OS(conf.Data), log)
+	if err != nil {
+		return nil, fmt.Errorf("data directory %s: %w", conf.Data, err)
+	}
+	s := newServer(conf, log, store)
+	if err := s.open(); err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
+	s.start()
+	return s, nil
+}
+
+func newServer(conf Config, log *zap.Logger, store *disk.Store) *Server {
+	st := &stats{started: time.Now()}
+	s := &Server{
+		conf: conf, log: log, stats: st, store: store, catalog: newCatalog(), conns: newConnections(st),
+		receiveMemory: sched.NewBytes(conf.Memory.Receive), appendMemory: sched.NewBytes(conf.Memory.Append),
+		largeMemory: sched.NewBytes(conf.Memory.Large), readMemory: sched.NewBytes(conf.Memory.Read), decodeMemory: sched.NewBytes(conf.Memory.Decode),
+		drain: make(chan struct{}), done: make(chan struct{}),
+	}
+	s.roller = newRoller(conf.MaxPartitions, st, log)
+	s.notifier = newNotifier(conf.MaxPartitions)
+	for range conf.Writer.Count {
+		s.writers = append(s.writers, newWriter(conf.Writer, conf.MaxPartitions, s.roller.in, s.notifier.in, st))
+	}
+	for range conf.Flusher.Count {
+		s.flushers = append(s.flushers, newFlusher(conf.Flusher, s.roller.in, st))
+	}
+	s.readers = newReaders(conf.Readers, st)
+	s.controller = newController(conf.Controller, s)
+	return s
+}
+
+// open brings up all that can fail: the logs, then the sockets.
+func (s *Server) open() error {
+	topics, err := s.store.Topics("open")
+	if err != nil {
+		return err
+	}
+	for _, stored := range topics {
+		conf := s.conf.Topic
+		for name, value := range stored.Settings {
+			if e := applySetting(&conf, name, value); e != nil {
+				return fmt.Errorf("topic %s: %w", stored.Name, e)
+			}
+		}
+		t, err := s.openTopic(stored.Name, conf)
+		if err != nil {
+			return err
+		}
+		s.catalog.publish(func(m map[string]*topic) { m[t.name] = t })
+	}
+	if s.listener, err = net.Listen("tcp", s.conf.Listen); err != nil {
+		return fmt.Errorf("the text protocol can't listen (setting listen): %w", err)
+	}
+	if s.conf.HTTP != "" {
+		if s.httpListener, err = net.Listen("tcp", s.conf.HTTP); err != nil {
+			return errors.Join(fmt.Errorf("HTTP can't listen (setting http): %w", err), s.listener.Close())
+		}
+	}
+	return nil
+}
+
+// openTopic opens the topic's logs. On an error those it had opened are closed.
+func (s *Server) openTopic(name string, conf TopicConfig) (*topic, error) {
+	t := &topic{name: name, conf: conf}
+	for id := range int(conf.Partitions) {
+		log, found, err := s.store.OpenLog("open", name, id, disk.LogOptions{
+			SegmentBytes: conf.SegmentBytes, IndexInterval: conf.IndexInterval, Clock: time.Now,
+		})
+		if err != nil {
+			for _, p := range t.parts {
+				err = errors.Join(err, p.log.Close())
+			}
+			return nil, fmt.Errorf("log %s/%d: %w", name, id, err)
+		}
+		p := &partition{topic: t, id: int32(id), log: log}
+		p.writer = s.writers[s.opened%int64(len(s.writers))]
+		p.flusher = s.flushers[s.opened%int64(len(s.flushers))]
+		s.opened++
+		p.maintain.cmd = command{op: opMaintain, part: p}
+		p.advance.cmd = command{op: opAdvance, part: p}
+		p.sync.cmd = command{op: opSync, part: p}
+		t.parts = append(t.parts, p)
+		if found.Cut > 0 || found.LostNext > found.LostFrom {
+			s.log.Warn("the log's end was cut to its last whole batch", zap.Stringer("log", p), zap.Uint64("next", log.Next()),
+				zap.Int64("cut bytes", found.Cut), zap.String("kept in", found.CutFile),
+				zap.Uint64("lost from", found.LostFrom), zap.Uint64("lost next", found.LostNext))
+		}
+	}
+	return t, nil
+}
+
+// adopt publishes a topic whose logs are open.
+func (s *Server) adopt(t *topic) {
+	for _, p := range t.parts {
+		p.flusher.in <- &command{op: opAdopt, part: p}
+	}
+	s.catalog.publish(func(m map[string]*topic) { m[t.name] = t })
+}
+
+func (s *Server) start() {
+	ctx, cut := context.WithCancel(context.Background())
+	s.cut = cut
+	for _, g := range []**sched.Group{
+		&s.acceptGroup, &s.connGroup, &s.controlGroup, &s.readGroup, &s.writeGroup, &s.flushGroup, &s.rollGroup, &s.notifyGroup, &s.httpGroup,
+	} {
+		*g = sched.NewGroup(ctx)
+	}
+	s.notifyGroup.Go("notifier", s.notifier.Run)
+	s.rollGroup.Go("roller", s.roller.Run)
+	for i, f := range s.flushers {
+		s.flushGroup.Go(fmt.Sprintf("flusher/%d", i), f.Run)
+	}
+	for i, w := range s.writers {
+		s.writeGroup.Go(fmt.Sprintf("writer/%d", i), w.Run)
+	}
+	for range s.conf.Readers.Count {
+		s.readGroup.Go("readers", s.readers.Run)
+	}
+	s.controlGroup.Go("controller", s.controller.Run)
+	for _, t := range s.catalog.all() {
+		s.adopt(t)
+	}
+	s.startTicks(ctx)
+	if s.httpListener != nil {
+		s.http = newHTTP(s)
+		s.httpGroup.Go("http", func(context.Context) error { return s.http.Serve(s.httpListener) })
+	}
+	s.acceptGroup.Go("accept", (&acceptor{srv: s, in: s.listener}).Run)
+	sched.NewGroup(ctx).Go("supervisor", s.supervise) // joined through Done
+}
+
+// deadlineTick is how often stuck requests and answers are looked for.
+const deadlineTick = time.Second
+
+func (s *Server) startTicks(ctx context.Context) {
+	ctx, s.stopTicks = context.WithCancel(ctx)
+	s.tickGroup = sched.NewGroup(ctx)
+	s.tickGroup.Go("tick", func(ctx context.Context) error {
+		return sched.Tick(ctx, deadlineTick, func(now time.Time) { s.conns.expire(now, s.conf.Conn) })
+	})
+	if s.conf.Flusher.Tick == 0 {
+		return
+	}
+	for _, f := range s.flushers {
+		s.tickGroup.Go("tick", func(ctx context.Context) error {
+			return sched.Tick(ctx, s.conf.Flusher.Tick, func(now time.Time) {
+				select {
+				case f.in <- &command{op: opTick, now: now}:
+				case <-ctx.Done():
+				}
+			})
+		})
+	}
+}
+
+// requestStop begins a graceful stop; it returns at once.
+func (s *Server) requestStop() { s.stopOnce.Do(func() { close(s.drain) }) }
+
+func (s *Server) draining() bool {
+	select {
+	case <-s.drain:
+		return true
+	default:
+		return false
+	}
+}
+
+// Stop ends the server gracefully: every request received whole is carried out
+// and answered, and everything appended is synced. When ctx ends first, or the
+// configured grace is over, it cuts the connections off and tells so.
+func (s *Server) Stop(ctx context.Context) error {
+	s.requestStop()
+	select {
+	case <-s.done:
+		return s.err
+	case <-ctx.Done():
+		s.cutShort()
+		return fmt.Errorf("the stop was cut short: %w", context.Cause(ctx))
+	}
+}
+
+// Done is closed when the server has stopped, for whatever reason; Err then
+// tells of what went wrong.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// Err is nil after a clean stop. It may be called once Done is closed.
+func (s *Server) Err() error { return s.err }
+
+// Addr is the address of the text protocol.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// HTTPAddr is the address of health and profiles; empty: there is none.
+func (s *Server) HTTPAddr() string {
+	if s.httpListener == nil {
+		return ""
+	}
+	return s.httpListener.Addr().String()
+}
+
+// cutShort ends the patience with clients that do not take their answers.
+func (s *Server) cutShort() {
+	s.wasCut.Store(true)
+	s.cut()
+	s.conns.each((*conn).abort)
+}
+
+// supervise waits for the stop and carries it out, in the order of the data:
+// each inbox is closed once all that send into it have been joined.
+func (s *Server) supervise(context.Context) error {
+	defer close(s.done)
+	<-s.drain
+	patience := time.AfterFunc(s.conf.Grace, s.cutShort)
+	err := s.listener.Close()
+	err = errors.Join(err, s.acceptGroup.Wait())
+	s.conns.each(func(c *conn) {
+		if c.nc.SetReadDeadline(time.Unix(1, 0)) == nil { // else it is closed already
+			c.wake()
+		}
+	})
+	err = errors.Join(err, s.connGroup.Wait())
+	s.stopTicks()
+	err = errors.Join(err, s.tickGroup.Wait())
+	close(s.controller.in)
+	err = errors.Join(err, s.controlGroup.Wait())
+	close(s.readers.in)
+	err = errors.Join(err, s.readGroup.Wait())
+	for _, w := range s.writers {
+		close(w.in)
+	}
+	err = errors.Join(err, s.writeGroup.Wait())
+	for _, f := range s.flushers {
+		close(f.in)
+	}
+	err = errors.Join(err, s.flushGroup.Wait())
+	close(s.roller.in)
+	err = errors.Join(err, s.rollGroup.Wait())
+	close(s.notifier.in)
+	err = errors.Join(err, s.notifyGroup.Wait(), s.stopHTTP(), s.closeFiles())
+	if patience.Stop(); s.wasCut.Load() {
+		err = errors.Join(err, fmt.Errorf("clients were cut off: the stop took longer than %v", s.conf.Grace))
+	}
+	s.cut()
+	s.err = err
+	return nil
+}
+
+func (s *Server) stopHTTP() error {
+	if s.http == nil {
+		return nil
+	}
+	err := s.http.Close() // a profile under way is of no use to a process that ends
+	if wait := s.httpGroup.Wait(); !errors.Is(wait, http.ErrServerClosed) {
+		err = errors.Join(err, wait)
+	}
+	return err
+}
+
+// closeFiles closes the logs, then the store.
+func (s *Server) closeFiles() error {
+	var err error
+	for _, t := range s.catalog.all() {
+		for _, p := range t.parts {
+			if e := p.log.Close(); e != nil {
+				err = errors.Join(err, fmt.Errorf("close %s: %w", p, e))
+			}
+		}
+	}
+	return errors.Join(err, s.store.Close())
+}
+
+// partitions counts those of all topics.
+func (s *Server) partitions() int64 {
+	n := 0
+	for _, t := range s.catalog.all() {
+		n += len(t.parts)
+	}
+	return int64(n)
+}
+
+type queue struct {
+	name string
+	in   chan *command
+}
+
+// queues are the stages' inboxes, for STATS.
+func (s *Server) queues() []queue {
+	q := []queue{{"controller", s.controller.in}, {"readers", s.readers.in}}
+	for i, w := range s.writers {
+		q = append(q, queue{fmt.Sprintf("writer/%d", i), w.in})
+	}
+	for i, f := range s.flushers {
+		q = append(q, queue{fmt.Sprintf("flusher/%d", i), f.in})
+	}
+	return append(q, queue{"roller", s.roller.in}, queue{"notifier", s.notifier.in})
+}
+
+// budgets are the byte budgets, for STATS.
+func (s *Server) budgets() []budget {
+	return []budget{
+		{"receive", s.receiveMemory}, {"append", s.appendMemory}, {"large", s.largeMemory}, {"read", s.readMemory}, {"decode", s.decodeMemory},
+	}
+}

@@ -1,0 +1,245 @@
+package stages
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"sluice/sched"
+	"sluice/wire/text"
+)
+
+// reader is the first stage of a connection: it brings bytes from the socket
+// into a buffer with an end position, and has the parser turn them into
+// commands. An idle connection keeps 4 KiB; a client that sends more at a time,
+// or a larger request, gets a leased buffer until it is drained. In: the
+// socket. Out: commands. Ends with the stream, with a request that closes the
+// connection, or when the server drains.
+type reader struct {
+	c      *conn
+	parser parser
+
+	own   [text.MaxLine]byte
+	buf   []byte // own, or the lease's
+	lease *sched.Buf
+	r, w  int  // buf[r:w] is received and not yet parsed
+	full  bool // the last read filled the buffer: there is more
+	now   time.Time
+}
+
+func newReader(c *conn) reader { return reader{c: c} }
+
+var (
+	errClosing = errors.New("the connection is to be closed") // its answer is on its way
+	errAbrupt  = errors.New("the connection is cut off")      // without an answer
+)
+
+func (r *reader) run(ctx context.Context) {
+	r.buf = r.own[:]
+	r.parser.init(r)
+	err := r.loop(ctx)
+	r.parser.flush()
+	switch {
+	case errors.Is(err, errClosing):
+	case errors.Is(err, errAbrupt):
+		r.c.abort()
+		r.parser.end()
+	case r.c.srv.draining() && (r.w > r.r || r.late()):
+		// The connection ends either way.
+		_ = r.parser.refuseUnparsed(errShuttingDown)
+	default: // the end of the stream, or a broken connection
+		r.parser.end()
+	}
+	if r.lease != nil {
+		r.lease.Release()
+	}
+}
+
+// loop carries out one request after the other until the stream ends.
+func (r *reader) loop(ctx context.Context) error {
+	for {
+		if r.c.frameSince.Load() != 0 {
+			r.c.frameSince.Store(0)
+		}
+		line, err := r.line()
+		if err != nil {
+			return err
+		}
+		if len(line) == 0 {
+			continue // blank lines between requests are ignored
+		}
+		if err := r.parser.request(ctx, line); err != nil {
+			return err
+		}
+	}
+}
+
+// line returns the next line without its end, a view that holds until the next
+// call of one of these methods.
+func (r *reader) line() ([]byte, error) {
+	seen := 0
+	for {
+		if i := bytes.IndexByte(r.buf[r.r+seen:r.w], '\n'); i >= 0 && seen+i < text.MaxLine {
+			line := r.buf[r.r : r.r+seen+i]
+			r.r += seen + i + 1
+			if n := len(line); n > 0 && line[n-1] == '\r' {
+				line = line[:n-1]
+			}
+			return line, nil
+		}
+		seen = r.w - r.r
+		if seen >= text.MaxLine {
+			return nil, r.parser.refuseUnparsed(&text.Error{Code: text.CodeBadCommand, Skip: -1, Close: true, Text: "the line is longer than 4096 bytes"})
+		}
+		if err := r.fill(seen > 0); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// fill reads at least one byte behind what is buffered; there must be room, or
+// bytes already parsed to move over. Before it can wait, what the parser has
+// gathered goes on its way: nothing waits for the client's next bytes.
+// begun: a request is half received.
+func (r *reader) fill(begun bool) error {
+	r.parser.flush()
+	r.makeRoom()
+	if begun && r.c.frameSince.Load() == 0 {
+		r.c.frameSince.Store(time.Now().UnixNano())
+	}
+	n, err := r.c.nc.Read(r.buf[r.w:])
+	r.w += n
+	r.full = r.w == len(r.buf)
+	r.now = time.Now()
+	r.parser.interrupt()
+	if n > 0 {
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+// makeRoom moves what is buffered to the front where the buffer has come to its
+// end, takes a larger buffer where the last read left the client with more to
+// send, and gives it back once it is drained. Where the budget has none, the
+// connection goes on with its own 4 KiB: nobody waits while holding a buffer.
+func (r *reader) makeRoom() {
+	if r.r == r.w {
+		r.r, r.w = 0, 0
+		if r.lease != nil && !r.full {
+			r.lease.Release()
+			r.lease, r.buf = nil, r.own[:]
+		}
+	}
+	if r.full && r.lease == nil {
+		if lease := r.c.srv.receiveMemory.TryLease(int(r.c.srv.conf.Conn.ReadBytes)); lease != nil {
+			r.w = copy(lease.B, r.buf[r.r:r.w])
+			r.r, r.lease, r.buf = 0, lease, lease.B
+		}
+	}
+	if r.w == len(r.buf) {
+		r.w = copy(r.buf, r.buf[r.r:r.w])
+		r.r = 0
+	}
+}
+
+// holds tells whether a payload of n bytes and its end of line fit the buffer.
+func (r *reader) holds(n int) bool { return n+2 <= len(r.buf) }
+
+// payload returns n bytes, as many as the buffer holds at most, and takes the
+// end of line behind them. The view is good until the next fill.
+func (r *reader) payload(n int) ([]byte, error) {
+	for r.w-r.r <= n || r.buf[r.r+n] == '\r' && r.w-r.r == n+1 {
+		if r.r+n+2 > len(r.buf) {
+			r.w = copy(r.buf, r.buf[r.r:r.w])
+			r.r = 0
+		}
+		if err := r.fill(true); err != nil {
+			return nil, err
+		}
+	}
+	view := r.buf[r.r : r.r+n]
+	r.r += n
+	return view, r.eol() // which is buffered, so the view stays
+}
+
+// payloadInto fills dst from the buffer and the socket, and takes the end of
+// line behind it.
+func (r *reader) payloadInto(dst []byte) error {
+	n := copy(dst, r.buf[r.r:r.w])
+	r.r += n
+	for n < len(dst) {
+		r.c.frameSince.Store(time.Now().UnixNano()) // it is late only when nothing comes
+		k, err := r.c.nc.Read(dst[n:])
+		n += k
+		if err != nil && n < len(dst) {
+			return err
+		}
+	}
+	r.now = time.Now()
+	return r.eol()
+}
+
+// leaseFor takes memory for one request: large ones out of a budget of their own,
+// so that whoever announces much and sends little does not stop the small ones.
+func (r *reader) leaseFor(ctx context.Context, n int) (*sched.Buf, error) {
+	if n > largeFrame {
+		return r.c.srv.largeMemory.Lease(ctx, n)
+	}
+	return r.c.srv.appendMemory.Lease(ctx, n)
+}
+
+const largeFrame = 256 << 10
+
+// skip drops n bytes and takes the end of line behind them.
+func (r *reader) skip(n int64) error {
+	for n > 0 {
+		if r.r == r.w {
+			r.c.frameSince.Store(0)
+			if err := r.fill(true); err != nil {
+				return err
+			}
+		}
+		k := min(n, int64(r.w-r.r))
+		r.r += int(k)
+		n -= k
+	}
+	return r.eol()
+}
+
+// eol takes the end of line that must follow a payload.
+func (r *reader) eol() error {
+	want := byte('\n')
+	for i := 0; ; i++ {
+		if r.r == r.w {
+			if err := r.fill(true); err != nil {
+				return err
+			}
+		}
+		c := r.buf[r.r]
+		switch {
+		case c == want:
+			r.r++
+			return nil
+		case c == '\r' && i == 0:
+			r.r++
+			continue
+		}
+		return r.parser.refuse(&text.Error{Code: text.CodeBadFrame, Skip: -1, Close: true, Text: "the payload is not followed by an end of line: its length is wrong"})
+	}
+}
+
+// late looks once more for bytes that came while the server began to drain, so
+// that their sender learns that they were not carried out.
+func (r *reader) late() bool {
+	if r.c.nc.SetReadDeadline(time.Now().Add(5*time.Millisecond)) != nil {
+		return false
+	}
+	r.r, r.w = 0, 0
+	n, err := r.c.nc.Read(r.buf)
+	return n > 0 && err == nil
+}

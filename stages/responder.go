@@ -1,0 +1,235 @@
+package stages
+
+import (
+	"context"
+	"time"
+
+	"sluice/wire/batch"
+	"sluice/wire/text"
+)
+
+// responder is the last stage of a connection: it puts finished commands back
+// into the order of their requests, answers them, and carries out what is no
+// append when its turn comes. In: commands, from the reader and from whoever
+// finished them. Out: the socket, and the commands back to the reader. A slow
+// client blocks its responder and nobody else. Ends behind the answer that
+// closes the connection, or when the socket takes no more.
+type responder struct {
+	c    *conn
+	ring []*command // finished, by seq; its length is a power of two
+	next uint64     // seq of the next answer
+
+	own  [2 << 10]byte
+	base []byte // what out grows in: own, or a part of the chunk's lease
+	out  []byte // answers on their way to the socket
+	err  error  // of the socket; sticky
+
+	timer   *time.Timer // of a FETCH that waits; made when first needed
+	records batch.Reader
+	record  batch.Record
+}
+
+// answerMax is more than the longest OK line of an append.
+const answerMax = 160
+
+func newResponder(c *conn, inFlight int64) responder {
+	return responder{c: c, ring: make([]*command, inFlight)}
+}
+
+func (r *responder) run(ctx context.Context) {
+	r.base = r.own[:]
+	r.out = r.base[:0]
+	mask := uint64(len(r.ring) - 1)
+	for {
+		cmd := r.receive()
+		r.ring[cmd.seq&mask] = cmd
+		for head := r.ring[r.next&mask]; head != nil; head = r.ring[r.next&mask] {
+			r.ring[r.next&mask] = nil
+			r.next++
+			r.answer(ctx, head)
+			if head.close || r.err != nil {
+				r.flush()
+				if r.err != nil {
+					r.c.abort() // the reader may be waiting for this client
+				}
+				return
+			}
+			r.c.free <- head
+		}
+	}
+}
+
+// receive takes the next finished command; before it waits, the answers leave.
+func (r *responder) receive() *command {
+	select {
+	case cmd := <-r.c.completed:
+		return cmd
+	default:
+	}
+	r.flush()
+	return <-r.c.completed
+}
+
+// answer writes the answer of one command, which may take its time.
+func (r *responder) answer(ctx context.Context, cmd *command) {
+	if cmd.err != nil {
+		r.refuse(cmd)
+		return
+	}
+	switch cmd.verb {
+	case text.VerbMsg, text.VerbBatch:
+		r.appended(cmd)
+	case text.VerbRead, text.VerbFetch, text.VerbTail:
+		r.deliver(ctx, cmd)
+	case text.VerbPing:
+		r.out = text.AppendEOL(text.AppendUint(text.AppendOK(r.out), "pong", 1))
+	case text.VerbHello:
+		r.hello()
+	case text.VerbHead:
+		r.head(cmd.part)
+	case text.VerbFlush:
+		cmd.op = opSync
+		if r.send(cmd, cmd.part.flusher.in) {
+			r.out = text.AppendEOL(text.AppendUint(text.AppendOK(r.out), "synced", cmd.durable))
+		}
+	case text.VerbCreate, text.VerbDrop:
+		cmd.op = opControl
+		if r.send(cmd, r.c.srv.controller.in) {
+			r.ok()
+		}
+		r.c.barrier <- struct{}{}
+	case text.VerbTopics, text.VerbStats:
+		cmd.op = opControl
+		if r.send(cmd, r.c.srv.controller.in) {
+			r.data(cmd.admin.body)
+		}
+	case text.VerbShutdown:
+		r.shutdown(cmd)
+	case text.VerbClose:
+		r.ok()
+	}
+}
+
+// send has a stage do the command's work, waits, and answers a failure. What is
+// written so far leaves first.
+func (r *responder) send(cmd *command, to chan<- *command) bool {
+	r.flush()
+	r.ask(cmd, to)
+	if cmd.err != nil {
+		r.refuse(cmd)
+		return false
+	}
+	return true
+}
+
+// ask has a stage do the command's work, and waits.
+func (r *responder) ask(cmd *command, to chan<- *command) {
+	cmd.reply = r.c.back
+	to <- cmd
+	<-r.c.back
+}
+
+// appended answers each MSG that the command stands for, or its BATCH.
+func (r *responder) appended(cmd *command) {
+	if cmd.ack == text.AckNone {
+		return
+	}
+	if cmd.msgs == 0 {
+		r.room(answerMax)
+		r.out = text.AppendAppended(r.out, cmd.first, cmd.end, cmd.reached, cmd.durable)
+		return
+	}
+	for first := cmd.first; first < cmd.end; first++ {
+		r.room(answerMax)
+		r.out = text.AppendAppended(r.out, first, first+1, cmd.reached, cmd.durable)
+	}
+}
+
+// refuse answers with the command's error, once for each MSG it stands for.
+// Only where successes stay silent does the answer need the request's number.
+func (r *responder) refuse(cmd *command) {
+	for i := range uint64(max(cmd.msgs, 1)) {
+		r.c.srv.stats.failed(cmd.err)
+		req := uint64(0)
+		if cmd.ack == text.AckNone {
+			req = cmd.req + i
+		}
+		r.room(answerMax)
+		r.out = text.AppendError(r.out, cmd.err, req)
+	}
+}
+
+func (r *responder) ok() { r.out = text.AppendEOL(text.AppendOK(r.out)) }
+
+func (r *responder) hello() {
+	b := text.AppendStr(text.AppendOK(r.out), "server", "sluice")
+	b = text.AppendStr(b, "version", Version)
+	b = text.AppendUint(b, "protocol", 1)
+	b = text.AppendStr(b, "node", r.c.srv.store.NodeID())
+	b = text.AppendStr(b, "role", "master")
+	b = text.AppendUint(b, "max_line", text.MaxLine)
+	b = text.AppendInt(b, "max_batch", r.c.srv.conf.MaxBatchBytes)
+	r.out = text.AppendEOL(b)
+}
+
+func (r *responder) head(p *partition) {
+	info := p.log.Info()
+	b := text.AppendUint(text.AppendOK(r.out), "oldest", p.log.Oldest())
+	b = text.AppendUint(b, "next", p.log.Next())
+	b = text.AppendUint(b, "synced", p.log.Durable())
+	b = text.AppendInt(b, "epoch", int64(p.log.Epoch()))
+	b = text.AppendUint(b, "segment", info.ActiveBase)
+	b = text.AppendInt(b, "segments", int64(info.Segments))
+	b = text.AppendInt(b, "bytes", info.Bytes)
+	b = text.AppendInt(b, "partitions", int64(len(p.topic.parts)))
+	r.out = text.AppendEOL(b)
+}
+
+// data answers with a body that is not part of a log.
+func (r *responder) data(body []byte) {
+	r.out = text.AppendEOL(text.AppendDataHead(r.out, len(body)))
+	r.write(body)
+	r.out = text.AppendEOL(r.out)
+}
+
+func (r *responder) shutdown(cmd *command) {
+	if !fromLoopback(r.c.nc.RemoteAddr()) {
+		cmd.err = &text.Error{Code: text.CodeDenied, Skip: -1, Text: "SHUTDOWN is only taken from this machine: connect over loopback"}
+		r.refuse(cmd)
+		return
+	}
+	r.ok()
+	r.flush()
+	r.c.srv.requestStop()
+}
+
+// room makes place for n more bytes of answers.
+func (r *responder) room(n int) {
+	if len(r.out)+n > cap(r.out) {
+		r.flush()
+	}
+}
+
+// write sends what is waiting, then b.
+func (r *responder) write(b []byte) {
+	if len(b) <= cap(r.out)-len(r.out) {
+		r.out = append(r.out, b...)
+		return
+	}
+	r.flush()
+	r.transmit(b)
+}
+
+func (r *responder) flush() {
+	r.transmit(r.out)
+	r.out = r.base[:0] // also when a long answer had outgrown it
+}
+
+func (r *responder) transmit(b []byte) {
+	if len(b) == 0 || r.err != nil {
+		return
+	}
+	r.c.writeSince.Store(time.Now().UnixNano())
+	_, r.err = r.c.nc.Write(b)
+	r.c.writeSince.Store(0)
+}

@@ -1,0 +1,53 @@
+package stages
+
+import (
+	"context"
+	"errors"
+
+	"go.uber.org/zap"
+
+	"sluice/disk"
+)
+
+// roller does what would make an append wait: it allocates ahead, keeps a spare
+// segment ready, and seals and names the segments that are full (I8). In: logs
+// with such work, from writers and flushers. Out: to the writers, the logs
+// whose spare they wait for. Ends when its inbox is closed.
+type roller struct {
+	in    chan *command // one place a log, and one for each to forget
+	stats *stats
+	log   *zap.Logger
+}
+
+func newRoller(maxLogs int64, s *stats, log *zap.Logger) *roller {
+	return &roller{in: make(chan *command, 2*maxLogs), stats: s, log: log}
+}
+
+// Run does one log's work after the other.
+func (r *roller) Run(context.Context) error {
+	for cmd := range r.in {
+		p := cmd.part
+		if cmd.op == opForget {
+			cmd.done()
+			continue
+		}
+		p.maintain.queued.Store(false) // before the work, so that what comes up meanwhile is asked for again
+		ready, err := p.log.Maintain()
+		if err != nil {
+			r.report(p, err)
+		}
+		if (ready || err != nil) && p.waitsForSpare.Swap(false) {
+			p.writer.spares <- spare{part: p, err: err}
+		}
+	}
+	return nil
+}
+
+// report tells of a failure once: a full disk is met again at every append.
+func (r *roller) report(p *partition, err error) {
+	if errors.Is(err, disk.ErrNoSpace) {
+		r.log.Warn("no room for the next segment; appends are refused until there is", zap.Stringer("log", p), zap.Error(err))
+		return
+	}
+	r.log.Error("the log takes no more appends until the server is restarted", zap.Stringer("log", p), zap.Error(err))
+}

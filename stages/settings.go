@@ -1,0 +1,254 @@
+package stages
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"sluice/wire/batch"
+	"sluice/wire/text"
+)
+
+// Setting is one line of the table that YAML keys, environment, flags, CREATE,
+// `config explain` and the documentation share. T is Config or TopicConfig.
+type Setting[T any] struct {
+	Name string // dotted: stages.writer.queue
+	Help string // one sentence
+	Loss string // what a power cut may cost because of it; empty: it has no say in that
+	Get  func(*T) string
+	Set  func(*T, string) error // says what is wrong and what is allowed
+}
+
+// Find returns the setting of that name.
+func Find[T any](table []Setting[T], name string) (Setting[T], bool) {
+	i := slices.IndexFunc(table, func(s Setting[T]) bool { return s.Name == name })
+	if i < 0 {
+		return Setting[T]{}, false
+	}
+	return table[i], true
+}
+
+// Settings returns the table of the whole server. The topic settings are in it
+// under "topic.": the defaults of topics that are created without settings.
+func Settings() []Setting[Config] {
+	table := []Setting[Config]{
+		name("data", "Directory of the logs; created when it is not there.", func(c *Config) *string { return &c.Data }),
+		address("listen", "Address of the text protocol; port 0 takes a free one.", func(c *Config) *string { return &c.Listen }),
+		address("http", "Address of health and profiles; empty for none.", func(c *Config) *string { return &c.HTTP }),
+		address("kafka", "Address of the Kafka protocol; accepted, not served by this version.", func(c *Config) *string { return &c.Kafka }),
+		size("max_batch", "Largest payload of one BATCH or MSG request.", 1<<10, maxMessageBytes, func(c *Config) *int64 { return &c.MaxBatchBytes }),
+		count("max_connections", "Connections at once; more are answered OVERLOADED.", 1, 1<<20, func(c *Config) *int64 { return &c.MaxConnections }),
+		count("max_subscribers", "Requests that wait for new records at once (TAIL, FETCH with wait).", 1, 1<<20, func(c *Config) *int64 { return &c.MaxSubscribers }),
+		count("max_partitions", "Partitions of all topics together.", 1, 1<<16, func(c *Config) *int64 { return &c.MaxPartitions }),
+		boolean("auto_create", "Whether the first MSG or BATCH creates its topic.", func(c *Config) *bool { return &c.AutoCreate }),
+		span("shutdown.grace", "How long a graceful stop may take before it is cut short.", time.Millisecond, time.Hour, func(c *Config) *time.Duration { return &c.Grace }),
+		size("memory.receive", "Read buffers of busy connections.", 1<<20, 1<<40, func(c *Config) *int64 { return &c.Memory.Receive }),
+		size("memory.append", "Requests of up to 256 KiB between socket and writer; more waits.", 1<<20, 1<<40, func(c *Config) *int64 { return &c.Memory.Append }),
+		size("memory.large", "Larger requests between socket and writer; more waits.", 128<<20, 1<<40, func(c *Config) *int64 { return &c.Memory.Large }),
+		size("memory.read", "Stored batches between file and socket; more waits.", 16<<20, 1<<40, func(c *Config) *int64 { return &c.Memory.Read }),
+		size("memory.decode", "Compressed batches decoded for READ and TAIL; more waits.", batch.MaxSize, 1<<40, func(c *Config) *int64 { return &c.Memory.Decode }),
+		power("stages.conn.in_flight", "Commands of one connection between parser and answer; a power of two.", 2, 1<<12, func(c *Config) *int64 { return &c.Conn.InFlight }),
+		size("stages.conn.read_bytes", "Read buffer of a busy connection; an idle one has 4 KiB.", 4<<10, 1<<20, func(c *Config) *int64 { return &c.Conn.ReadBytes }),
+		size("stages.conn.group_bytes", "Neighbouring MSGs stored as one batch, at most; 0 stores each on its own.", 0, 1<<20, func(c *Config) *int64 { return &c.Conn.GroupBytes }),
+		span("stages.conn.frame_timeout", "A request that has begun must be whole by then.", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.FrameTimeout }),
+		span("stages.conn.write_timeout", "A client that takes none of its answers for so long is closed.", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.WriteTimeout }),
+		count("stages.writer.count", "Writers; a log always belongs to exactly one.", 1, 64, func(c *Config) *int64 { return &c.Writer.Count }),
+		count("stages.writer.queue", "Commands that wait for one writer.", 1, 1<<20, func(c *Config) *int64 { return &c.Writer.Queue }),
+		size("stages.writer.buffer", "Bytes gathered into one write.", 4<<10, 64<<20, func(c *Config) *int64 { return &c.Writer.Buffer }),
+		span("stages.writer.linger", "How long a writer waits for more before it writes; 0 never waits.", 0, time.Second, func(c *Config) *time.Duration { return &c.Writer.Linger }),
+		count("stages.flusher.count", "Flushers; a log always belongs to exactly one.", 1, 64, func(c *Config) *int64 { return &c.Flusher.Count }),
+		count("stages.flusher.queue", "Commands that wait for one flusher.", 1, 1<<20, func(c *Config) *int64 { return &c.Flusher.Queue }),
+		span("stages.flusher.tick", "How often flush.ms is looked at; 0 switches interval flushing off.", 0, time.Hour, func(c *Config) *time.Duration { return &c.Flusher.Tick }),
+		count("stages.readers.count", "Readers of the pool, which is also the number of disk reads at once.", 1, 1024, func(c *Config) *int64 { return &c.Readers.Count }),
+		count("stages.readers.queue", "Reads that wait for the pool.", 1, 1<<20, func(c *Config) *int64 { return &c.Readers.Queue }),
+		size("stages.readers.chunk", "Bytes of whole batches that one read brings.", 4<<10, 8<<20, func(c *Config) *int64 { return &c.Readers.Chunk }),
+		count("stages.controller.queue", "Commands that wait for the controller.", 1, 1<<16, func(c *Config) *int64 { return &c.Controller.Queue }),
+	}
+	i := slices.IndexFunc(table, func(s Setting[Config]) bool { return s.Name == "stages.flusher.tick" })
+	table[i].Loss = "0: a power cut keeps only what a synced ack, FLUSH or a clean stop has synced"
+	for _, s := range TopicSettings() {
+		table = append(table, Setting[Config]{
+			Name: "topic." + s.Name, Help: s.Help, Loss: s.Loss,
+			Get: func(c *Config) string { return s.Get(&c.Topic) },
+			Set: func(c *Config, v string) error { return s.Set(&c.Topic, v) },
+		})
+	}
+	return table
+}
+
+// TopicSettings returns the settings of a topic, as CREATE takes them.
+func TopicSettings() []Setting[TopicConfig] {
+	return []Setting[TopicConfig]{
+		count("partitions", "Partitions of the topic.", 1, 1024, func(c *TopicConfig) *int64 { return &c.Partitions }),
+		{
+			Name: "ack", Help: "Ack level of requests that name none: written or synced.",
+			Loss: "written: up to flush.ms (and one tick); synced: nothing that was acknowledged",
+			Get:  func(c *TopicConfig) string { return c.Ack.String() },
+			Set:  setAck,
+		},
+		size("segment.bytes", "Size at which the next segment is begun.", 16<<10, 4<<30, func(c *TopicConfig) *int64 { return &c.SegmentBytes }),
+		size("max.message.bytes", "Largest record batch.", 1<<10, maxMessageBytes, func(c *TopicConfig) *int64 { return &c.MaxBatch }),
+		size("index.interval.bytes", "Bytes of the log per entry of its index.", 0, 1<<20, func(c *TopicConfig) *int64 { return &c.IndexInterval }),
+		{
+			Name: "flush.ms", Help: "How old written bytes may get before they are synced; 0 syncs after each write, forever leaves it to the kernel.",
+			Loss: "what was written within this time (and one stages.flusher.tick) and not acknowledged as synced",
+			Get: func(c *TopicConfig) string {
+				if c.Flush == Forever {
+					return "forever"
+				}
+				return text.FormatDuration(c.Flush)
+			},
+			Set: setFlush,
+		},
+	}
+}
+
+// topicSettingsLater are names that the protocol knows and this version does
+// not serve: they are told apart from misspelt ones.
+var topicSettingsLater = []string{
+	"flush.bytes", "flush.messages", "sync", "message.timestamp.type", "segment.ms", "retention.ms", "retention.bytes",
+	"retention.records", "retention.segments", "compression.type", "visibility", "replicas", "min.insync.replicas",
+}
+
+func setAck(c *TopicConfig, v string) error {
+	switch v {
+	case "written":
+		c.Ack = text.AckWritten
+	case "synced":
+		c.Ack = text.AckSynced
+	case "replicated":
+		return fmt.Errorf("replicated is not supported yet: use written or synced")
+	default:
+		return fmt.Errorf("%q is no ack level: use written or synced", v)
+	}
+	return nil
+}
+
+func setFlush(c *TopicConfig, v string) error {
+	if v == "forever" {
+		c.Flush = Forever
+		return nil
+	}
+	d, err := text.ParseDuration(v, time.Millisecond)
+	if err != nil {
+		return fmt.Errorf("%w; or forever", err)
+	}
+	c.Flush = d
+	return nil
+}
+
+func number[T any](set, help string, lo, hi int64, field func(*T) *int64, parse func(string) (int64, error), format func(int64) string) Setting[T] {
+	return Setting[T]{
+		Name: set, Help: help,
+		Get: func(c *T) string { return format(*field(c)) },
+		Set: func(c *T, v string) error {
+			n, err := parse(v)
+			if err != nil {
+				return err
+			}
+			if n < lo || n > hi {
+				return fmt.Errorf("%s is out of bounds: from %s to %s", v, format(lo), format(hi))
+			}
+			*field(c) = n
+			return nil
+		},
+	}
+}
+
+func size[T any](set, help string, lo, hi int64, field func(*T) *int64) Setting[T] {
+	return number(set, help, lo, hi, field, text.ParseBytes, text.FormatBytes)
+}
+
+func count[T any](set, help string, lo, hi int64, field func(*T) *int64) Setting[T] {
+	parse := func(v string) (int64, error) {
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("%q is no whole number", v)
+		}
+		return n, nil
+	}
+	return number(set, help, lo, hi, field, parse, func(n int64) string { return strconv.FormatInt(n, 10) })
+}
+
+func power(set, help string, lo, hi int64, field func(*Config) *int64) Setting[Config] {
+	s := count(set, help, lo, hi, field)
+	inner := s.Set
+	s.Set = func(c *Config, v string) error {
+		before := *field(c)
+		if err := inner(c, v); err != nil {
+			return err
+		}
+		if n := *field(c); n&(n-1) != 0 {
+			*field(c) = before
+			return fmt.Errorf("%d is no power of two", n)
+		}
+		return nil
+	}
+	return s
+}
+
+func span(set, help string, lo, hi time.Duration, field func(*Config) *time.Duration) Setting[Config] {
+	return Setting[Config]{
+		Name: set, Help: help,
+		Get: func(c *Config) string { return text.FormatDuration(*field(c)) },
+		Set: func(c *Config, v string) error {
+			d, err := text.ParseDuration(v, time.Millisecond)
+			if err != nil {
+				return err
+			}
+			if d < lo || d > hi {
+				return fmt.Errorf("%s is out of bounds: from %s to %s", v, text.FormatDuration(lo), text.FormatDuration(hi))
+			}
+			*field(c) = d
+			return nil
+		},
+	}
+}
+
+func boolean(set, help string, field func(*Config) *bool) Setting[Config] {
+	return Setting[Config]{
+		Name: set, Help: help,
+		Get: func(c *Config) string { return strconv.FormatBool(*field(c)) },
+		Set: func(c *Config, v string) error {
+			if v != "true" && v != "false" {
+				return fmt.Errorf("%q is neither true nor false", v)
+			}
+			*field(c) = v == "true"
+			return nil
+		},
+	}
+}
+
+func name(set, help string, field func(*Config) *string) Setting[Config] {
+	return Setting[Config]{
+		Name: set, Help: help,
+		Get: func(c *Config) string { return *field(c) },
+		Set: func(c *Config, v string) error {
+			if v == "" {
+				return fmt.Errorf("it must not be empty")
+			}
+			*field(c) = v
+			return nil
+		},
+	}
+}
+
+func address(set, help string, field func(*Config) *string) Setting[Config] {
+	return Setting[Config]{
+		Name: set, Help: help,
+		Get: func(c *Config) string { return *field(c) },
+		Set: func(c *Config, v string) error {
+			if v == "" && set != "listen" {
+				*field(c) = ""
+				return nil
+			}
+			if _, port, err := net.SplitHostPort(v); err != nil || port == "" {
+				return fmt.Errorf("%q is no host:port", v)
+			}
+			*field(c) = v
+			return nil
+		},
+	}
+}

@@ -1,0 +1,214 @@
+package stages
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"sluice/wire/text"
+)
+
+// stats counts. Every stage adds to it, once a pass where it can, and anyone
+// reads it.
+type stats struct {
+	started     time.Time
+	connections atomic.Int64
+	subscribers atomic.Int64
+	requests    atomic.Int64
+	appends     atomic.Int64 // commands
+	writes      atomic.Int64
+	records     atomic.Int64
+	appendBytes atomic.Int64
+	reads       atomic.Int64
+	readBytes   atomic.Int64
+	syncs       atomic.Int64
+	syncErrors  atomic.Int64
+	errors      [codes]atomic.Int64 // by text.Code
+}
+
+const codes = 32 // more than the protocol has
+
+func (s *stats) appended(commands int, records uint64, bytes int) {
+	s.appends.Add(int64(commands))
+	s.writes.Add(1)
+	s.records.Add(int64(records))
+	s.appendBytes.Add(int64(bytes))
+}
+
+func (s *stats) read(bytes int) {
+	s.reads.Add(1)
+	s.readBytes.Add(int64(bytes))
+}
+
+func (s *stats) synced(err error) {
+	s.syncs.Add(1)
+	if err != nil {
+		s.syncErrors.Add(1)
+	}
+}
+
+func (s *stats) failed(e *text.Error) { s.errors[e.Code].Add(1) }
+
+// Snapshot is what STATS tells. Counters start at zero with the process.
+type Snapshot struct {
+	Version       string           `json:"version"`
+	Node          string           `json:"node"`
+	UptimeSeconds float64          `json:"uptime_seconds"`
+	Goroutines    int              `json:"goroutines"`
+	Descriptors   int              `json:"descriptors"` // -1: not known on this system
+	GCCycles      uint32           `json:"gc_cycles"`
+	HeapBytes     uint64           `json:"heap_bytes"`
+	Connections   int64            `json:"connections"`
+	Subscribers   int64            `json:"subscribers"`
+	Requests      int64            `json:"requests"`
+	Appends       int64            `json:"appends"`
+	Writes        int64            `json:"writes"`
+	Records       int64            `json:"records"`
+	AppendedBytes int64            `json:"appended_bytes"`
+	Reads         int64            `json:"reads"`
+	ReadBytes     int64            `json:"read_bytes"`
+	Syncs         int64            `json:"syncs"`
+	SyncErrors    int64            `json:"sync_errors"`
+	Errors        map[string]int64 `json:"errors"`
+	Memory        []MemoryStats    `json:"memory"`
+	Stages        []StageStats     `json:"stages"`
+	Topics        []TopicStats     `json:"topics"`
+}
+
+// MemoryStats is one byte budget.
+type MemoryStats struct {
+	Name  string `json:"name"`
+	Used  int64  `json:"used"`
+	Bound int64  `json:"bound"`
+}
+
+// StageStats is one stage's queue.
+type StageStats struct {
+	Name  string `json:"name"`
+	Queue int    `json:"queue"`
+	Bound int    `json:"bound"`
+}
+
+// TopicStats is one partition.
+type TopicStats struct {
+	Name     string `json:"name"` // topic/partition
+	Oldest   uint64 `json:"oldest"`
+	Next     uint64 `json:"next"`
+	Synced   uint64 `json:"synced"`
+	Bytes    int64  `json:"bytes"`
+	Segments int    `json:"segments"`
+	Failed   string `json:"failed,omitempty"` // why it takes no appends
+}
+
+func (s *Server) snapshot() Snapshot {
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	st := s.stats
+	out := Snapshot{
+		Version: Version, Node: s.store.NodeID(),
+		UptimeSeconds: time.Since(st.started).Seconds(), Goroutines: runtime.NumGoroutine(), Descriptors: descriptors(),
+		GCCycles: mem.NumGC, HeapBytes: mem.HeapAlloc,
+		Connections: st.connections.Load(), Subscribers: st.subscribers.Load(), Requests: st.requests.Load(),
+		Appends: st.appends.Load(), Writes: st.writes.Load(), Records: st.records.Load(), AppendedBytes: st.appendBytes.Load(),
+		Reads: st.reads.Load(), ReadBytes: st.readBytes.Load(), Syncs: st.syncs.Load(), SyncErrors: st.syncErrors.Load(),
+		Errors: map[string]int64{},
+	}
+	for i := range st.errors {
+		if n := st.errors[i].Load(); n > 0 {
+			out.Errors[text.Code(i).String()] = n
+		}
+	}
+	for _, b := range s.budgets() {
+		used, total := b.bytes.Used()
+		out.Memory = append(out.Memory, MemoryStats{Name: b.name, Used: used, Bound: total})
+	}
+	for _, q := range s.queues() {
+		out.Stages = append(out.Stages, StageStats{Name: q.name, Queue: len(q.in), Bound: cap(q.in)})
+	}
+	for _, t := range s.catalog.all() {
+		for _, p := range t.parts {
+			out.Topics = append(out.Topics, p.stats())
+		}
+	}
+	slices.SortFunc(out.Topics, func(a, b TopicStats) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+func (p *partition) stats() TopicStats {
+	info := p.log.Info()
+	out := TopicStats{
+		Name: p.String(), Oldest: p.log.Oldest(), Next: p.log.Next(), Synced: p.log.Durable(),
+		Bytes: info.Bytes, Segments: info.Segments,
+	}
+	if err := p.log.Err(); err != nil {
+		out.Failed = err.Error()
+	}
+	return out
+}
+
+// render writes the snapshot as STATS answers it: one JSON object, or a line a
+// figure for people.
+func (s Snapshot) render(asJSON bool) []byte {
+	if asJSON {
+		b, err := json.Marshal(s)
+		if err != nil {
+			panic(fmt.Sprintf("BUG: statistics can't be encoded: %v", err))
+		}
+		return append(b, '\n')
+	}
+	var b strings.Builder
+	line := func(name string, value any) { fmt.Fprintf(&b, "%-20s %v\n", name, value) }
+	line("version", s.Version)
+	line("node", s.Node)
+	line("uptime_seconds", fmt.Sprintf("%.3f", s.UptimeSeconds))
+	line("goroutines", s.Goroutines)
+	line("descriptors", s.Descriptors)
+	line("gc_cycles", s.GCCycles)
+	line("heap_bytes", s.HeapBytes)
+	line("connections", s.Connections)
+	line("subscribers", s.Subscribers)
+	line("requests", s.Requests)
+	line("appends", s.Appends)
+	line("writes", s.Writes)
+	line("records", s.Records)
+	line("appended_bytes", s.AppendedBytes)
+	line("reads", s.Reads)
+	line("read_bytes", s.ReadBytes)
+	line("syncs", s.Syncs)
+	line("sync_errors", s.SyncErrors)
+	for i := range codes {
+		if n := s.Errors[text.Code(i).String()]; n > 0 {
+			line("errors", fmt.Sprintf("code=%s count=%d", text.Code(i), n))
+		}
+	}
+	for _, m := range s.Memory {
+		line("memory", fmt.Sprintf("name=%s used=%d bound=%d", m.Name, m.Used, m.Bound))
+	}
+	for _, q := range s.Stages {
+		line("stage", fmt.Sprintf("name=%s queue=%d bound=%d", q.Name, q.Queue, q.Bound))
+	}
+	for _, t := range s.Topics {
+		failed := ""
+		if t.Failed != "" {
+			failed = fmt.Sprintf(" failed=%q", t.Failed)
+		}
+		line("topic", fmt.Sprintf("name=%s oldest=%d next=%d synced=%d bytes=%d segments=%d%s", t.Name, t.Oldest, t.Next, t.Synced, t.Bytes, t.Segments, failed))
+	}
+	return []byte(b.String())
+}
+
+// descriptors counts the open descriptors of this process, without the one it
+// takes to look.
+func descriptors() int {
+	for _, dir := range []string{"/proc/self/fd", "/dev/fd"} {
+		if entries, err := os.ReadDir(dir); err == nil {
+			return len(entries) - 1
+		}
+	}
+	return -1
+}

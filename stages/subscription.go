@@ -1,0 +1,105 @@
+package stages
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sluice/wire/batch"
+	"sluice/wire/text"
+)
+
+// afterEOF is how long a FETCH still waits once its client's stream has ended: a
+// client that is gone looks just like one that has only closed its half.
+const afterEOF = 10 * time.Second
+
+// limits counts what READ and TAIL may still send.
+type limits struct {
+	records, bytes int64 // -1: no limit
+	sent, sentSize int64
+	reached        bool
+}
+
+func newLimits(q *readRequest) limits {
+	return limits{records: q.limit, bytes: q.bytes, reached: q.limit == 0}
+}
+
+// fits tells whether the record stays inside the limit of bytes. The first one
+// always does, or a reader could stand still for ever.
+func (l *limits) fits(rec *batch.Record) bool {
+	return l.bytes < 0 || l.sent == 0 || l.sentSize+int64(len(rec.Key)+len(rec.Value)) <= l.bytes
+}
+
+func (l *limits) take(records, size int64) {
+	l.sent += records
+	l.sentSize += size
+	l.reached = l.records >= 0 && l.sent >= l.records
+}
+
+// waiter is a subscription to one log's end.
+type waiter struct {
+	r     *responder
+	part  *partition
+	timer *time.Timer // nil: no end but the client's
+	began time.Time
+	limit time.Duration
+	over  bool // the time is up
+	eof   bool
+}
+
+// begin subscribes, the first time it is called. limit 0 is for ever.
+func (w *waiter) begin(r *responder, p *partition, limit time.Duration) *text.Error {
+	if w.r != nil {
+		return nil
+	}
+	s := r.c.srv
+	if s.stats.subscribers.Add(1) > s.conf.MaxSubscribers {
+		s.stats.subscribers.Add(-1)
+		return &text.Error{Code: text.CodeOverloaded, Skip: -1, Text: fmt.Sprintf("max_subscribers (%d) requests wait for records already", s.conf.MaxSubscribers)}
+	}
+	w.r, w.part, w.limit = r, p, limit
+	p.subscribe(r.c)
+	if limit > 0 {
+		if r.timer == nil {
+			r.timer = time.NewTimer(limit)
+		} else {
+			r.timer.Reset(limit)
+		}
+		w.timer, w.began = r.timer, time.Now()
+	}
+	return nil
+}
+
+// wait returns when the log may have news, the time is up, or the server drains.
+func (w *waiter) wait(ctx context.Context) {
+	var timeout <-chan time.Time
+	if w.timer != nil {
+		timeout = w.timer.C
+		if w.r.c.ended.Load() && !w.eof {
+			w.eof = true
+			w.timer.Reset(min(afterEOF, w.limit-time.Since(w.began)))
+		}
+	}
+	w.r.flush()
+	select {
+	case <-w.r.c.signal:
+	case <-timeout:
+		w.over = true
+	case <-w.r.c.srv.drain:
+		w.over = true
+	case <-ctx.Done():
+		w.over = true
+		w.r.err = context.Cause(ctx)
+	}
+}
+
+func (w *waiter) end() {
+	if w.r == nil {
+		return
+	}
+	w.part.unsubscribe(w.r.c)
+	w.r.c.srv.stats.subscribers.Add(-1)
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
