@@ -8,7 +8,7 @@ import (
 // Close ends the log after its writer, flusher and roller have let go: everything is synced, a roll is finished, the
 // active segment cut to its size. A log that has failed is only closed. Readers at work finish; later ones get an error.
 func (l *Log) Close() error {
-	var errs []error
+	errs := []error{l.rebuild.stop()}
 	if l.Err() == nil {
 		errs = append(errs, l.settle())
 	}

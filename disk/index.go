@@ -16,7 +16,7 @@ package disk
 //	           8  8  size of the segment, bytes
 //	          16  8  highest time in the segment, Unix ms
 //	          24  4  number of entries
-//	          28  4  checksum field of the segment's first batch: two logs' segments may agree in all other numbers
+//	          28  4  checksum field of the batch that the first entry points at: two logs' segments may agree in all else
 //	          32  4  zero
 //	          36  4  CRC-32C of everything before
 

@@ -40,7 +40,7 @@ func (l *Log) openIndex(v *view) *indexFile {
 	if err != nil {
 		// Without a descriptor to be had, the file may be fine: only its absence is worth remembering.
 		if errors.Is(err, fs.ErrNotExist) {
-			v.seg.badIndex.Store(true)
+			l.wantIndex(v.seg)
 		}
 		return nil
 	}
@@ -48,7 +48,9 @@ func (l *Log) openIndex(v *view) *indexFile {
 	known := v.seg.summary.Load()
 	if known == nil {
 		if known, err = x.check(v); err != nil {
-			v.seg.badIndex.Store(errors.Is(err, errBadIndex))
+			if errors.Is(err, errBadIndex) || errors.Is(err, io.ErrUnexpectedEOF) {
+				l.wantIndex(v.seg)
+			}
 			l.closeIndex(x)
 			return nil
 		}
@@ -60,6 +62,9 @@ func (l *Log) openIndex(v *view) *indexFile {
 
 // closeIndex has no one to tell of an error: the file was only read, and is a hint.
 func (l *Log) closeIndex(x *indexFile) {
+	if x == nil {
+		return
+	}
 	if err := x.f.Close(ByReader); err != nil {
 		l.log.Sugar().Warnf("closing an index file of %s: %v", l.dir, err)
 	}
@@ -93,13 +98,27 @@ func (x *indexFile) check(v *view) (*summary, error) {
 	if got, err := checksum(x.f, size-4); err != nil || got != want {
 		return nil, errors.Join(errBadIndex, err)
 	}
-	if err := readFull(ByReader, v.file, x.buf[:], 0); err != nil {
-		return nil, err
+	x.sum = sum
+	return &sum, x.ownsFirst(v)
+}
+
+// ownsFirst compares the batch that the first entry points at with the checksum kept of it: the index may be right in
+// itself and that of another log's segment.
+func (x *indexFile) ownsFirst(v *view) error {
+	if x.sum.entries == 0 {
+		return nil
 	}
-	if h, err := batch.ParseHeader(x.buf[:]); err != nil || h.CRC != sum.first {
-		return nil, errBadIndex
+	e, err := x.at(0)
+	if err != nil {
+		return err
 	}
-	return &sum, nil
+	if err := readFull(ByReader, v.file, x.buf[:], int64(e.pos)); err != nil {
+		return err
+	}
+	if h, err := batch.ParseHeader(x.buf[:]); err != nil || h.CRC != x.sum.first {
+		return errBadIndex
+	}
+	return nil
 }
 
 // checksum is the CRC-32C of the first n bytes.

@@ -34,8 +34,7 @@ type Log struct {
 	log     *zap.Logger
 	onClose func() // tells the store
 
-	// Roller only: an index file being built anew.
-	rebuild struct{ seg *segment }
+	rebuild rebuild // roller only
 
 	// active: stored by the writer at a roll. prev: rolled but not yet sealed, or its successor not yet named: stored by
 	// the writer before active, cleared by the roller. spare: stored by the roller, taken by the writer. There is a
@@ -45,6 +44,7 @@ type Log struct {
 	durable             atomic.Uint64 // stored by the flusher
 	oldest              atomic.Uint64
 	spareWanted         atomic.Bool  // a roll found none
+	indexWanted         atomic.Bool  // a reader found none, or a bad one
 	largest             atomic.Int64 // bytes of the largest append so far, stored by the writer
 	failure             atomic.Pointer[failure]
 

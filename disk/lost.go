@@ -1,58 +1,81 @@
 package disk
 
 import (
-	"errors"
+	"iter"
 
 	"sluice/wire/batch"
 )
 
-// findLost looks behind a hole for whole batches that the log once held: valid ones with a base above the offset where
-// the hole begins. It returns the offset after the last of them. Positions [at.pos, end) are searched byte by byte, as
-// after a hole nothing says where a batch begins. Bytes that only look like batches cost a checksum each; the budget
-// keeps bytes made to look so from costing the square of their number.
-func findLost(w *window, at spot, end int64) (next uint64, found bool, err error) {
-	budget := 4*(end-at.pos) + windowSize
-	for pos := at.pos; pos+batch.HeaderSize <= end; {
-		b, err := w.peek(pos, batch.HeaderSize)
-		if err != nil {
-			return 0, false, err
-		}
-		step, h := nextHeader(b, at.off, end-pos)
-		pos += int64(step)
-		if h.Size == 0 {
-			continue
-		}
-		if budget -= int64(h.Size); budget < 0 {
-			return next, found, nil
-		}
-		_, _, err = w.batch(pos, h.BaseOffset, maxOffset)
-		switch {
-		case err == nil:
-			next, found = max(next, h.Next()), true
-			pos += int64(h.Size)
-		case isBad(err):
-			pos++
-		default:
-			return 0, false, err
-		}
-	}
-	return next, found, nil
+// search looks for whole batches where nothing says where one begins: behind a hole, byte by byte.
+type search struct {
+	w      *window
+	off    uint64 // only batches with a base at or above this
+	budget int64  // bytes that may still go through a checksum
+	err    error  // I/O, after the loop
 }
 
-// nextHeader returns how far into b the next thing lies that could be the header of a batch with a base at or above off
-// that fits into left bytes; a zero header when there is none as far as b can tell.
-func nextHeader(b []byte, off uint64, left int64) (step int, h batch.Header) {
-	for i := 0; i+batch.HeaderSize <= len(b) && int64(i)+batch.HeaderSize <= left; i++ {
-		if b[i+16] != 2 { // the magic, before anything dearer
+// behind searches positions [pos, end) for batches with a base at or above off. Bytes that only look like a batch cost a
+// checksum each; the budget keeps bytes made to look so from costing the square of their number.
+func (w *window) behind(off uint64, pos, end int64) *search {
+	return &search{w: w, off: off, budget: 4*(end-pos) + windowSize}
+}
+
+// in yields position and header of each whole batch in [pos, end).
+func (s *search) in(pos, end int64) iter.Seq2[int64, batch.Header] {
+	return func(yield func(int64, batch.Header) bool) {
+		for pos+batch.HeaderSize <= end && s.err == nil {
+			b, err := s.w.peek(pos, batch.HeaderSize)
+			if err != nil {
+				s.err = err
+				return
+			}
+			if len(b) < batch.HeaderSize {
+				return // the file is shorter than it was said to be
+			}
+			step, h := s.candidate(b, end-pos)
+			if pos += int64(step); h.Size == 0 {
+				continue
+			}
+			if s.budget -= int64(h.Size); s.budget < 0 {
+				return
+			}
+			_, _, err = s.w.batch(pos, h.BaseOffset, maxOffset)
+			switch {
+			case err == nil && !yield(pos, h):
+				return
+			case err == nil:
+				pos += int64(h.Size)
+			case isBad(err):
+				pos++
+			default:
+				s.err = err
+			}
+		}
+	}
+}
+
+// candidate tells how far into b the first thing lies that could be a batch, of at most left bytes; without one, how far
+// to go on.
+func (s *search) candidate(b []byte, left int64) (step int, h batch.Header) {
+	const magicAt = 16
+	last := int(min(int64(len(b)), left)) - batch.HeaderSize
+	for i := 0; i <= last; i++ {
+		if b[i+magicAt] != 2 { // before anything dearer
 			continue
 		}
 		h, err := batch.ParseHeader(b[i:])
-		if err == nil && h.BaseOffset >= off && h.BaseOffset <= maxOffset && int64(h.Size) <= left-int64(i) {
+		if err == nil && h.BaseOffset >= s.off && h.BaseOffset <= maxOffset && int64(h.Size) <= left-int64(i) {
 			return i, h
 		}
 	}
-	return max(1, min(len(b), int(min(left, 1<<30)))-batch.HeaderSize+1), batch.Header{}
+	return last + 1, batch.Header{}
 }
 
-// joinClose adds the result of closing f, which an opening gives up, to err.
-func joinClose(err error, f File) error { return errors.Join(err, f.Close(ByOpen)) }
+// findLost looks behind the hole at `at` for batches that the log once held, and returns the offset after the last one.
+func findLost(w *window, at spot, end int64) (next uint64, found bool, err error) {
+	s := w.behind(at.off, at.pos, end)
+	for _, h := range s.in(at.pos, end) {
+		next, found = max(next, h.Next()), true
+	}
+	return next, found, s.err
+}

@@ -26,7 +26,7 @@ func (l *Log) MaintenanceDue() bool {
 		return true
 	}
 	active := l.active.Load()
-	return l.growDue(active) || l.spareDue(active)
+	return l.growDue(active) || l.spareDue(active) || l.indexWanted.Load()
 }
 
 func (l *Log) growDue(active *segment) bool {
@@ -60,6 +60,9 @@ func (l *Log) Maintain() (spare bool, err error) {
 	}
 	if l.failure.Load() == nil && l.spareDue(l.active.Load()) {
 		err = errors.Join(err, l.makeSpare())
+	}
+	if l.failure.Load() == nil {
+		err = errors.Join(err, l.rebuildIndex())
 	}
 	return l.spare.Load() != nil, err
 }

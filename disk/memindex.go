@@ -33,7 +33,7 @@ type memIndex struct {
 	lastPos  int64
 	maxTime  int64 // of the batches noted so far
 	shown    struct{ lastPos, maxTime int64 }
-	first    uint32 // checksum field of the segment's first batch
+	first    uint32 // checksum field of the batch that the first entry points at
 }
 
 func newMemIndex(segmentBytes, interval int64) *memIndex {
@@ -50,7 +50,7 @@ func (ix *memIndex) reset() {
 
 // note takes the batch at pos in; nobody sees it before publish.
 func (ix *memIndex) note(rel uint64, pos, batchMaxTime int64, crc uint32) {
-	if pos == 0 {
+	if ix.added == 0 {
 		ix.first = crc
 	}
 	if ix.lastPos < 0 || pos-ix.lastPos >= ix.interval {

@@ -132,6 +132,9 @@ func (f *osFile) WriteAt(_ By, p []byte, pos int64) (int, error) {
 }
 
 func (f *osFile) Allocate(_ By, size int64) error {
+	if size <= 0 {
+		return nil // fallocate refuses to reserve nothing
+	}
 	err := again(func() error { return reserve(f.fd, size) })
 	if errors.Is(err, errNoReserve) {
 		return f.grow(size)

@@ -43,11 +43,8 @@ func (l *Log) ReadAt(buf []byte, from uint64, c *Cursor) (ch Chunk, err error) {
 	}
 	defer v.release(&err)
 	v.end = min(v.end, next)
-	if from == v.end && from == next {
+	if from == v.end { // the end of the log: any other segment holds more than that
 		return Chunk{Next: from}, nil
-	}
-	if from >= v.end {
-		return Chunk{}, &CorruptError{From: from, Next: l.after(v.base), Where: l.place(v.base, v.size), Why: "batches are missing between two segments"}
 	}
 	var none Cursor
 	if c == nil {
@@ -56,50 +53,47 @@ func (l *Log) ReadAt(buf []byte, from uint64, c *Cursor) (ch Chunk, err error) {
 	return l.readFrom(&v, buf, from, c)
 }
 
-// after is the base of the segment that follows the one with that base.
-func (l *Log) after(base uint64) uint64 {
-	l.list.RLock()
-	defer l.list.RUnlock()
-	for i := len(l.list.segs) - 1; i > 0; i-- {
-		if l.list.segs[i-1].base == base {
-			return l.list.segs[i].base
-		}
-	}
-	return l.next.Load()
-}
-
 // readFrom tries the cheapest way to the batch first. Each way is proved by the batch found there; one that turns out
-// wrong leads to the next, and only the scan from the segment's start may say that the segment itself is damaged.
+// wrong leads to the next. Only the scan from the segment's start may say that the segment itself is damaged.
 func (l *Log) readFrom(v *view, buf []byte, from uint64, c *Cursor) (Chunk, error) {
-	if c.seg == v.base && c.at.off == from {
-		if ch, err := l.readFromSpot(v, buf, c.at, from, c); !isBad(err) {
+	if at := c.at; c.seg == v.base && at.off == from {
+		if ch, err := l.readFromSpot(v, buf, &at, from, c); !isBad(err) {
 			return ch, err
 		}
 	}
-	start := spot{0, v.base}
-	if at, ok := l.lookUp(v, from); ok && at != start {
-		if ch, err := l.readFromSpot(v, buf, at, from, c); !isBad(err) {
+	if at, ok := l.lookUp(v, from); ok {
+		if ch, err := l.readFromSpot(v, buf, &at, from, c); !isBad(err) {
 			return ch, err
 		}
 	}
-	ch, err := l.readFromSpot(v, buf, start, from, c)
-	if isBad(err) {
-		err = l.corrupt(v, start, from, err)
+	at := spot{0, v.base}
+	for {
+		ch, err := l.readFromSpot(v, buf, &at, from, c)
+		if !isBad(err) {
+			return ch, err
+		}
+		good, failed := l.resume(ByReader, v, at)
+		if failed != nil {
+			return Chunk{}, l.placed(v, at.pos, failed)
+		}
+		if good.off > from {
+			return Chunk{}, &CorruptError{From: at.off, Next: good.off, Where: l.place(v.base, at.pos), Why: err.Error()}
+		}
+		at = good // the damage lies before what is asked for
 	}
-	return ch, err
 }
 
-// readFromSpot walks from a claimed batch to the one that contains from and returns it and those after it.
-func (l *Log) readFromSpot(v *view, buf []byte, at spot, from uint64, c *Cursor) (Chunk, error) {
+// readFromSpot walks from a claimed batch to the one that contains from and returns it and those after it. It leaves at
+// where it came to.
+func (l *Log) readFromSpot(v *view, buf []byte, at *spot, from uint64, c *Cursor) (Chunk, error) {
 	w := window{by: ByReader, file: v.file, limit: v.size, buf: buf, fixed: true}
 	if len(buf) < batch.HeaderSize {
 		w.buf = make([]byte, batch.HeaderSize) // enough to tell how much is needed
 	}
-	at, h, err := w.walk(v, at, from)
-	if err != nil {
+	if err := w.walk(v, at, from); err != nil {
 		return Chunk{}, l.placed(v, at.pos, err)
 	}
-	_, b, err := w.batch(at.pos, at.off, v.end)
+	h, b, err := w.batch(at.pos, at.off, v.end)
 	if err != nil {
 		return Chunk{}, l.placed(v, at.pos, err)
 	}
@@ -116,52 +110,53 @@ func (l *Log) readFromSpot(v *view, buf []byte, at spot, from uint64, c *Cursor)
 }
 
 // walk goes from header to header until the batch that contains from.
-func (w *window) walk(v *view, at spot, from uint64) (spot, batch.Header, error) {
+func (w *window) walk(v *view, at *spot, from uint64) error {
 	for {
 		h, err := w.header(at.pos, at.off, v.end)
 		if err != nil || h.Next() > from {
-			return at, h, err
+			return err
 		}
-		at = spot{at.pos + int64(h.Size), h.Next()}
+		*at = spot{at.pos + int64(h.Size), h.Next()}
 	}
 }
 
 // placed adds the file and the position to an I/O error; what callers tell apart stays as it is.
 func (l *Log) placed(v *view, pos int64, err error) error {
 	var small *BufferError
-	if isBad(err) || errors.As(err, &small) {
+	if err == nil || isBad(err) || errors.As(err, &small) {
 		return err
 	}
 	return fmt.Errorf("read %s: %w", l.place(v.base, pos), err)
 }
 
-// lookUp asks the segment's index for the last batch it knows at or before from.
+// lookUp asks the segment's index for the last batch it knows at or before from. False: the segment's start will do.
 func (l *Log) lookUp(v *view, from uint64) (spot, bool) {
 	if from == v.base {
 		return spot{}, false
 	}
-	past := func(e entry) bool { return v.base+uint64(e.rel) > from }
-	_, e, ok := l.search(v, past)
-	return spot{int64(e.pos), v.base + uint64(e.rel)}, ok && int64(e.pos) < v.size
+	return l.search(v, func(e entry) bool { return v.base+uint64(e.rel) > from })
 }
 
-// search finds the last index entry for which past is false. False: no such entry, or no index that can be read; then
-// the segment's start serves as well.
-func (l *Log) search(v *view, past func(entry) bool) (int, entry, bool) {
-	if v.index != nil {
-		i, e, err := lastBefore(v.index, past)
-		return i, e, i >= 0 && err == nil
-	}
-	x := l.openIndex(v)
-	if x == nil {
-		return -1, entry{}, false
+// search finds the last batch in the index for which past is false, other than the segment's first.
+func (l *Log) search(v *view, past func(entry) bool) (spot, bool) {
+	p, x := l.points(v)
+	if p == nil {
+		return spot{}, false
 	}
 	defer l.closeIndex(x)
-	i, e, err := lastBefore(x, past)
-	return i, e, i >= 0 && err == nil
+	i, e, err := lastBefore(p, past)
+	return v.spotOf(e), i > 0 && err == nil && int64(e.pos) < v.size
 }
 
-// corrupt turns a finding into the range of offsets to step over.
-func (l *Log) corrupt(v *view, at spot, from uint64, why error) error {
-	return &CorruptError{From: from, Next: v.end, Where: l.place(v.base, at.pos), Why: why.Error()}
+// points opens the index of v; nil: there is none that can be used. The caller closes x.
+func (l *Log) points(v *view) (p points, x *indexFile) {
+	if v.index != nil {
+		return v.index, nil
+	}
+	if x = l.openIndex(v); x != nil {
+		return x, x
+	}
+	return nil, nil
 }
+
+func (v *view) spotOf(e entry) spot { return spot{int64(e.pos), v.base + uint64(e.rel)} }

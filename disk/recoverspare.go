@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"fmt"
 	"path"
 
@@ -127,3 +128,6 @@ func (p *opener) syncDirs() error {
 	}
 	return nil
 }
+
+// joinClose adds the result of closing f, which an opening gives up, to err.
+func joinClose(err error, f File) error { return errors.Join(err, f.Close(ByOpen)) }

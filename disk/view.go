@@ -24,16 +24,23 @@ func (l *Log) view(from uint64) (view, error) {
 	if err != nil || v.held != nil {
 		return v, err
 	}
-	v.file, err = l.fs.Open(ByReader, l.path(segmentName(v.base)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return v, &CorruptError{From: from, Next: v.end, Where: l.place(v.base, 0), Why: "the file is missing"}
-	}
-	if err != nil {
-		return v, fmt.Errorf("open to read: %w", err)
-	}
-	return v, nil
+	err = l.openSealed(&v, from)
+	return v, err
 }
 
+// openSealed opens the file of a sealed segment for this view alone.
+func (l *Log) openSealed(v *view, from uint64) (err error) {
+	v.file, err = l.fs.Open(ByReader, l.path(segmentName(v.base)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return &CorruptError{From: from, Next: v.end, Where: l.place(v.base, 0), Why: "the file is missing"}
+	}
+	if err != nil {
+		return fmt.Errorf("open to read: %w", err)
+	}
+	return nil
+}
+
+// pick finds the segment that holds offset from, and pins it as long as it is unsealed.
 func (l *Log) pick(from uint64) (view, error) {
 	l.list.RLock()
 	defer l.list.RUnlock()

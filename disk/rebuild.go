@@ -1,0 +1,119 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+)
+
+// rebuildStep is how many bytes of a segment one Maintain scans for a new index, so that a roll never waits long for it.
+const rebuildStep = 4 << 20
+
+// rebuild is an index file being built anew, for a sealed segment whose index readers found missing or damaged.
+type rebuild struct {
+	v     view
+	w     window
+	index *memIndex
+	at    spot
+	seen  map[*segment]bool // tried already: an index that fails its check again would be built for ever
+}
+
+// wantIndex is called by readers.
+func (l *Log) wantIndex(s *segment) {
+	s.badIndex.Store(true)
+	l.indexWanted.Store(true)
+}
+
+// rebuildIndex does one step. Its errors, like those of writing any index, harm nothing; that segment stays slow to read.
+func (l *Log) rebuildIndex() error {
+	if !l.indexWanted.Load() {
+		return nil
+	}
+	r := &l.rebuild
+	if r.v.seg == nil {
+		l.indexWanted.Store(false) // before looking: a reader may ask again meanwhile
+		s := l.withoutIndex()
+		if s == nil {
+			return nil
+		}
+		l.indexWanted.Store(true) // there may be more
+		if err := r.start(l, s); err != nil {
+			return err
+		}
+	}
+	done, err := r.step(l)
+	if err == nil && !done {
+		return nil
+	}
+	if done {
+		err = l.writeIndex(ByRoller, r.v.base, r.index, r.v.end, r.v.size)
+	}
+	if err == nil {
+		r.v.seg.summary.Store(nil)
+		r.v.seg.badIndex.Store(false)
+	}
+	return errors.Join(err, r.stop())
+}
+
+// withoutIndex finds a sealed segment that needs an index and was not tried yet.
+func (l *Log) withoutIndex() *segment {
+	l.list.RLock()
+	defer l.list.RUnlock()
+	for _, s := range l.list.segs {
+		if s.live == nil && s.badIndex.Load() && !l.rebuild.seen[s] {
+			return s
+		}
+	}
+	return nil
+}
+
+func (r *rebuild) start(l *Log, s *segment) error {
+	if r.seen == nil {
+		r.seen = make(map[*segment]bool)
+	}
+	r.seen[s] = true
+	v, err := l.pick(s.base)
+	if err != nil {
+		return err
+	}
+	v.file, err = l.fs.Open(ByRoller, l.path(segmentName(s.base)))
+	if err != nil {
+		return fmt.Errorf("open a segment to index it: %w", err)
+	}
+	r.v, r.at = v, spot{0, s.base}
+	r.w = window{by: ByRoller, file: v.file, limit: v.size}
+	r.index = newMemIndex(l.opt.SegmentBytes, l.opt.IndexInterval)
+	return nil
+}
+
+// step goes over the next batches, and over damage, to the segment's end.
+func (r *rebuild) step(l *Log) (done bool, err error) {
+	for stop := r.at.pos + rebuildStep; r.at.off < r.v.end && r.at.pos < stop; {
+		h, _, err := r.w.batch(r.at.pos, r.at.off, r.v.end)
+		switch {
+		case err == nil:
+			r.index.note(r.at.off-r.v.base, r.at.pos, h.MaxTime, h.CRC)
+			r.at = spot{r.at.pos + int64(h.Size), h.Next()}
+		case isBad(err):
+			if r.at, err = l.resume(ByRoller, &r.v, r.at); err != nil {
+				return false, l.placed(&r.v, r.at.pos, err)
+			}
+		default:
+			return false, l.placed(&r.v, r.at.pos, err)
+		}
+	}
+	r.index.publish()
+	return r.at.off >= r.v.end, nil
+}
+
+// stop ends work on a segment, finished or not.
+func (r *rebuild) stop() error {
+	if r.v.seg == nil {
+		return nil
+	}
+	err := r.v.file.Close(ByRoller)
+	r.v, r.w, r.index = view{}, window{}, nil
+	if err != nil {
+		return fmt.Errorf("close an indexed segment: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package disk
+
+import (
+	"errors"
+
+	"sluice/wire/batch"
+)
+
+// OffsetAt finds the first offset whose record's time is at or after ms (Unix ms); Next, if there is none. Times need
+// not be in order. A batch's header is believed about its highest time; damaged batches are passed over. Any goroutine.
+// Errors: I/O.
+func (l *Log) OffsetAt(ms int64) (uint64, error) {
+	next := l.next.Load()
+	for from := l.Oldest(); from < next; {
+		off, end, err := l.offsetAt(from, next, ms)
+		if err != nil {
+			return 0, err
+		}
+		if off < end {
+			return off, nil
+		}
+		from = end
+	}
+	return next, nil
+}
+
+// offsetAt looks in the segment that holds from. off == end: not there; go on at end.
+func (l *Log) offsetAt(from, next uint64, ms int64) (off, end uint64, err error) {
+	v, err := l.pick(from)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer v.release(&err)
+	v.end = min(v.end, next)
+	if sum := v.seg.summary.Load(); v.held == nil && sum != nil && sum.maxTime < ms {
+		return v.end, v.end, nil // without opening a file
+	}
+	if v.held == nil {
+		err := l.openSealed(&v, from)
+		var missing *CorruptError
+		if errors.As(err, &missing) {
+			return v.end, v.end, nil
+		}
+		if err != nil {
+			return 0, 0, err
+		}
+	}
+	off, err = l.scanForTime(&v, ms)
+	return off, v.end, err
+}
+
+// scanForTime starts at the last batch that the index knows to have nothing late enough before it. Should that turn out
+// wrong, it starts again from the segment's start.
+func (l *Log) scanForTime(v *view, ms int64) (uint64, error) {
+	w := &window{by: ByReader, file: v.file, limit: v.size}
+	if at, ok := l.search(v, func(e entry) bool { return e.before >= ms }); ok {
+		if off, err := w.firstAt(v, &at, ms); !isBad(err) {
+			return off, l.placed(v, at.pos, err)
+		}
+	}
+	at := spot{0, v.base}
+	for {
+		off, err := w.firstAt(v, &at, ms)
+		if isBad(err) {
+			at, err = l.resume(ByReader, v, at)
+			if err == nil {
+				continue
+			}
+		}
+		return off, l.placed(v, at.pos, err)
+	}
+}
+
+// firstAt finds the first record at or after ms in the batches from at on; v.end, if there is none. It leaves at where it
+// came to.
+func (w *window) firstAt(v *view, at *spot, ms int64) (uint64, error) {
+	for at.off < v.end {
+		h, err := w.header(at.pos, at.off, v.end)
+		if err != nil {
+			return 0, err
+		}
+		if h.MaxTime >= ms {
+			_, b, err := w.batch(at.pos, at.off, v.end)
+			if err != nil {
+				return 0, err
+			}
+			if off, ok := firstIn(b, h, ms); ok {
+				return off, nil
+			}
+		}
+		*at = spot{at.pos + int64(h.Size), h.Next()}
+	}
+	return v.end, nil
+}
+
+// firstIn finds the first record at or after ms in the batch at the front of b. One whose records cannot be decoded, here
+// and now or at all, counts from its first record: too early is safe, too late is a loss.
+func firstIn(b []byte, h batch.Header, ms int64) (uint64, bool) {
+	var r batch.Reader
+	if err := r.Reset(b, batch.MaxSize); err != nil {
+		return h.BaseOffset, true
+	}
+	var rec batch.Record
+	for r.Next(&rec) {
+		if rec.Time >= ms {
+			return rec.Offset, true
+		}
+	}
+	return h.BaseOffset, r.Err() != nil
+}
