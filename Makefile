@@ -60,13 +60,13 @@ tidy: ## that go.mod and go.sum are what go mod tidy would write
 race-note:
 	@if [ -z "$(RACE)" ]; then echo "skipped: the race detector: no C compiler ($$(go env CC)) on this machine"; fi
 
-bench: build ## raw limits, sluice and the peers that are installed, about 5 minutes; tables in bench/results
+bench: build ## raw limits, sluice and the peers that are installed, about 5 minutes (ROUNDS=3, ONLY=regexp); tables in bench/results
 	$(BUILD) -o bin/bench ./bench
-	bin/bench -bin bin/sluice -out bench/results
+	bin/bench -bin bin/sluice $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(ONLY),-only '$(ONLY)')
 
 bench-smoke: build
 	@$(BUILD) -o bin/bench ./bench
-	@out=$$(mktemp -d) && bin/bench -bin bin/sluice -out "$$out" -smoke && rm -rf "$$out"
+	@bin/bench -bin bin/sluice -smoke
 
 bench-compare: ## Go benchmarks of REF=commit against this tree (PKG=./..., BENCH=., COUNT=10), through benchstat
 	@.ci/bench-compare.sh "$(REF)" "$(or $(PKG),./...)" "$(or $(BENCH),.)" "$(or $(COUNT),10)"

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -36,7 +37,7 @@ func main() {
 	var s settings
 	flag.StringVar(&s.bin, "bin", "bin/sluice", "the server to measure")
 	flag.StringVar(&s.out, "out", "bench/results", "folder for the results")
-	flag.StringVar(&s.dir, "dir", ".", "where the temporary data goes: a real disk")
+	flag.StringVar(&s.dir, "dir", "bench/results", "where the temporary data goes: a real disk")
 	flag.IntVar(&s.rounds, "rounds", 3, "how often each step is measured; the tables show the median round")
 	flag.DurationVar(&s.measure, "time", 2500*time.Millisecond, "how long each step is measured")
 	flag.StringVar(&s.only, "only", "", "measure only the steps that this regular expression matches, as in 'W1 redis'")
@@ -50,7 +51,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, s settings) (err error) {
+func run(ctx context.Context, s settings) error {
 	only, err := regexp.Compile(s.only)
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)
@@ -62,42 +63,57 @@ func run(ctx context.Context, s settings) (err error) {
 	if s.bin, err = filepath.Abs(s.bin); err != nil {
 		return err
 	}
-	if mem, err := inMemory(s.dir); err != nil {
-		return err
-	} else if mem {
-		return fmt.Errorf("%s is in memory, where a sync costs nothing: name a folder on a disk with -dir", s.dir)
-	}
-	dir, err := os.MkdirTemp(s.dir, "bench-data-")
+	redis, _ := exec.LookPath("redis-server") // not there: the tables say so
+	rep := report{facts: gather(s, redis)}
+	err = inTempDir(s.dir, func(dir string) error {
+		all := suite{sluice: s.bin, redis: redis, dir: dir, warm: warm, measure: s.measure}.steps()
+		all = slices.DeleteFunc(all, func(st step) bool { return !only.MatchString(st.name + " " + st.system) })
+		return rep.measure(ctx, s, all)
+	})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-
-	redis, _ := exec.LookPath("redis-server") // not there: the tables say so
-	all := suite{sluice: s.bin, redis: redis, dir: dir, warm: warm, measure: s.measure}.steps()
-	facts := gather(s, redis)
-	rep := report{facts: facts}
-	for round := 1; round <= s.rounds; round++ {
-		for _, st := range all {
-			if !only.MatchString(st.name + " " + st.system) {
-				continue
-			}
-			r, err := measureStep(ctx, round, st)
-			if err != nil {
-				return fmt.Errorf("%s on %s: %w", st.name, st.system, err)
-			}
-			rep.rows = append(rep.rows, r)
-			if !s.smoke {
-				fmt.Fprintf(os.Stderr, "round %d of %d  %-15s %-7s %9.0f/s %8.1f MB/s  p50 %s  p99 %s\n",
-					round, s.rounds, st.name, st.system, r.Rate, r.MBps, micros(r.P50), micros(r.P99))
-			}
-		}
-	}
 	if s.smoke {
-		fmt.Printf("bench: %d steps work (redis: %s)\n", len(rep.rows), orMissing(facts.Redis))
+		fmt.Printf("bench: %d steps work (redis: %s)\n", len(rep.rows), orMissing(rep.facts.Redis))
 		return nil
 	}
 	return rep.write(s.out, os.Stdout)
+}
+
+// inTempDir runs f with a folder of its own inside dir, which must be on a disk, and removes it.
+func inTempDir(dir string, f func(string) error) (err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if mem, err := inMemory(dir); err != nil {
+		return err
+	} else if mem {
+		return fmt.Errorf("%s is in memory, where a sync costs nothing: name a folder on a disk with -dir", dir)
+	}
+	temp, err := os.MkdirTemp(dir, "data-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	return f(temp)
+}
+
+// measure runs the steps, round by round: a machine that is slow for a while is slow for all of them.
+func (r *report) measure(ctx context.Context, s settings, all []step) error {
+	for round := 1; round <= s.rounds; round++ {
+		for _, st := range all {
+			x, err := measureStep(ctx, round, st)
+			if err != nil {
+				return fmt.Errorf("%s on %s: %w", st.name, st.system, err)
+			}
+			r.rows = append(r.rows, x)
+			if !s.smoke {
+				fmt.Fprintf(os.Stderr, "round %d of %d  %-15s %-7s %9.0f/s %8.1f MB/s  p50 %s  p99 %s us\n",
+					round, s.rounds, st.name, st.system, x.Rate, x.MBps, micros(x.P50), micros(x.P99))
+			}
+		}
+	}
+	return nil
 }
 
 func measureStep(ctx context.Context, round int, st step) (row, error) {
