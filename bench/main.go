@@ -119,8 +119,8 @@ func (r *report) measure(ctx context.Context, s settings, all []step) error {
 func measureStep(ctx context.Context, round int, st step) (row, error) {
 	syncAll() // what earlier steps left to the disk must not slow this one
 	t, cpu, err := st.run(ctx)
-	if err == nil {
-		err = context.Cause(ctx)
+	if ctx.Err() != nil {
+		return row{}, errors.New("interrupted; nothing is written") // what the step says is a consequence
 	}
 	if err != nil {
 		return row{}, err
