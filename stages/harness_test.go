@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func startServer(t *testing.T, change func(*Config)) *Server {
 	if change != nil {
 		change(&conf)
 	}
-	s, err := Start(conf, zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel)))
+	s, err := Start(conf, testLogger(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,6 +44,23 @@ func startServer(t *testing.T, change func(*Config)) *Server {
 		}
 	})
 	return s
+}
+
+func testLogger(t *testing.T) *zap.Logger {
+	return zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel))
+}
+
+// waitFor asks until the condition holds. It is for what has no event to wait
+// for; the deadline only ends a test that has failed.
+func waitFor(t *testing.T, condition func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !condition() {
+		if time.Now().After(deadline) {
+			t.Fatal("waited for 20 s in vain")
+		}
+		runtime.Gosched()
+	}
 }
 
 // session is a person with a terminal: it types requests and reads answers.

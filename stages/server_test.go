@@ -124,8 +124,7 @@ func TestTailFollows(t *testing.T) {
 	writer.send("CREATE t\n")
 	writer.want("OK")
 	reader.send("TAIL t\n")
-	for s.stats.subscribers.Load() == 0 { // it has no answer of its own to wait for
-	}
+	waitFor(t, func() bool { return s.stats.subscribers.Load() == 1 }) // it has no answer of its own to wait for
 	for i := range 100 {
 		writer.send("MSG t 3\nabc\n")
 		writer.want(fmt.Sprintf("OK first=%d next=%d ack=written synced=*", i, i+1))
@@ -134,8 +133,7 @@ func TestTailFollows(t *testing.T) {
 	reader.send("PING\n")
 	reader.want("OK next=100 end=100 epoch=0", "OK pong=1")
 	reader.send("TAIL t\n")
-	for s.stats.subscribers.Load() == 0 {
-	}
+	waitFor(t, func() bool { return s.stats.subscribers.Load() == 1 })
 	writer.send("DROP t\n")
 	writer.want("OK")
 	reader.want("ERR NO_TOPIC - the topic was dropped")
@@ -148,8 +146,7 @@ func TestFetchWaits(t *testing.T) {
 	writer.send("CREATE t\n")
 	writer.want("OK")
 	reader.send("FETCH t 0 wait=20s\n")
-	for s.stats.subscribers.Load() == 0 {
-	}
+	waitFor(t, func() bool { return s.stats.subscribers.Load() == 1 })
 	writer.send("MSG t 3\nabc\n")
 	writer.want("OK first=0 next=1 ack=written synced=*")
 	head, b := reader.data()
