@@ -3,7 +3,9 @@ package repo
 import (
 	"go/ast"
 	"go/token"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -19,50 +21,80 @@ func selector(e ast.Expr) string {
 
 // sleeps: a test that sleeps is slow on a good day and fails on a bad one. Inside testing/synctest time is
 // virtual, and a sleep there is the way to let it pass; "inside" is what stands in the function given to
-// synctest.Test, or in a function of that name in the same package.
+// synctest.Test, directly, by its name, or through a helper that hands its argument on.
 func sleeps(t tree) (out findings) {
-	bubbles := bubbleFuncs(t)
+	named, helpers := bubbles(t)
 	for f := range t.goFiles {
 		if !f.isTest() && !covers("test", f.dir()) {
 			continue
 		}
+		inBubble := func(call *ast.CallExpr) bool {
+			if id, ok := call.Fun.(*ast.Ident); ok && helpers[f.dir()+":"+id.Name] {
+				return true
+			}
+			return selector(call.Fun) == "synctest.Test"
+		}
 		for _, d := range f.ast.Decls {
-			if fn, ok := d.(*ast.FuncDecl); ok && !bubbles[f.dir()+":"+fn.Name.Name] {
-				sleepsIn(f, fn, &out)
+			if fn, ok := d.(*ast.FuncDecl); ok && !named[f.dir()+":"+fn.Name.Name] {
+				sleepsIn(f, fn, inBubble, &out)
 			}
 		}
 	}
 	return out
 }
 
-func bubbleFuncs(t tree) map[string]bool {
-	named := map[string]bool{}
+// bubbles finds the functions that are given to synctest.Test by name, and those that hand a parameter to it.
+func bubbles(t tree) (named, helpers map[string]bool) {
+	named, helpers = map[string]bool{}, map[string]bool{}
 	for f := range t.goFiles {
-		ast.Inspect(f.ast, func(n ast.Node) bool {
-			if call, ok := n.(*ast.CallExpr); ok && selector(call.Fun) == "synctest.Test" && len(call.Args) == 2 {
-				if id, ok := call.Args[1].(*ast.Ident); ok {
-					named[f.dir()+":"+id.Name] = true
-				}
+		for _, d := range f.ast.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
 			}
-			return true
-		})
+			ast.Inspect(fn, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok || selector(call.Fun) != "synctest.Test" || len(call.Args) != 2 {
+					return true
+				}
+				if id, ok := call.Args[1].(*ast.Ident); ok {
+					if hasParam(fn, id.Name) {
+						helpers[f.dir()+":"+fn.Name.Name] = true
+					} else {
+						named[f.dir()+":"+id.Name] = true
+					}
+				}
+				return true
+			})
+		}
 	}
-	return named
+	return named, helpers
 }
 
-func sleepsIn(f *file, root ast.Node, out *findings) {
+func hasParam(fn *ast.FuncDecl, name string) bool {
+	for _, field := range fn.Type.Params.List {
+		for _, id := range field.Names {
+			if id.Name == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func sleepsIn(f *file, root ast.Node, inBubble func(*ast.CallExpr) bool, out *findings) {
 	ast.Inspect(root, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.CommClause: // a select that gives up after a while does not sleep
 			for _, s := range n.Body {
-				sleepsIn(f, s, out)
+				sleepsIn(f, s, inBubble, out)
 			}
 			return false
 		case *ast.CallExpr:
-			switch selector(n.Fun) {
-			case "synctest.Test":
+			if inBubble(n) {
 				return false
-			case "time.Sleep":
+			}
+			if selector(n.Fun) == "time.Sleep" {
 				out.add(f, n.Pos(), "no sleep in a test: wait for an event, or use testing/synctest")
 			}
 		case *ast.ExprStmt: // <-time.After(d), standing alone, is the same thing
@@ -165,31 +197,61 @@ func exits(t tree) (out findings) {
 	return out
 }
 
-// ignoredErrors: a result thrown away on purpose has its reason on the same line or the one above.
-// errcheck finds those thrown away in silence.
+// ignoredErrors: a result thrown away on purpose has its reason beside it: on the same line, above it, above
+// a row of such lines, or in the comment of a function that does nothing else. errcheck finds those thrown
+// away in silence.
 func ignoredErrors(t tree) (out findings) {
 	for f := range t.product {
-		commented := map[int]bool{}
+		reasons := map[int]bool{}
 		for _, g := range f.ast.Comments {
 			for l := f.line(g.Pos()); l <= f.line(g.End()); l++ {
-				commented[l] = true
+				reasons[l] = true
 			}
 		}
+		thrown := map[int]*ast.AssignStmt{} // by the line they end on
 		ast.Inspect(f.ast, func(n ast.Node) bool {
-			as, ok := n.(*ast.AssignStmt)
-			if !ok || !allBlank(as.Lhs) || len(as.Rhs) != 1 {
-				return true
-			}
-			if _, call := as.Rhs[0].(*ast.CallExpr); !call {
-				return true
-			}
-			if l := f.line(as.Pos()); !commented[l] && !commented[l-1] && !commented[f.line(as.End())] {
-				out.add(f, as.Pos(), "a result is thrown away without its reason beside it")
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				return n.Doc == nil || !throwsOnly(n)
+			case *ast.AssignStmt:
+				if throwsAway(n) {
+					thrown[f.line(n.End())] = n
+				}
 			}
 			return true
 		})
+		for _, end := range slices.Sorted(maps.Keys(thrown)) {
+			l := end
+			for thrown[l] != nil && !reasons[l] {
+				l = f.line(thrown[l].Pos()) - 1
+			}
+			if !reasons[l] {
+				out.add(f, thrown[end].Pos(), "a result is thrown away without its reason beside it")
+			}
+		}
 	}
 	return out
+}
+
+func throwsAway(n ast.Node) bool {
+	as, ok := n.(*ast.AssignStmt)
+	if !ok || !allBlank(as.Lhs) || len(as.Rhs) != 1 {
+		return false
+	}
+	_, call := as.Rhs[0].(*ast.CallExpr)
+	return call
+}
+
+func throwsOnly(fn *ast.FuncDecl) bool {
+	if fn.Body == nil {
+		return false
+	}
+	for _, s := range fn.Body.List {
+		if !throwsAway(s) {
+			return false
+		}
+	}
+	return true
 }
 
 func allBlank(list []ast.Expr) bool {

@@ -73,6 +73,8 @@ var plants = []plant{
 	{"time as a limit", sleeps, one("disk/a_test.go", "package disk\nimport \"time\"\nfunc TestA() { select { case <-time.After(1): } }\n"), ""},
 	{"sleep in a bubble", sleeps, one("disk/a_test.go", "package disk\nfunc TestA(t *testing.T) { synctest.Test(t, func(t *testing.T) { time.Sleep(1) }) }\n"), ""},
 	{"sleep in a named bubble", sleeps, one("disk/a_test.go", "package disk\nfunc TestA(t *testing.T) { synctest.Test(t, a) }\nfunc a(t *testing.T) { time.Sleep(1) }\n"), ""},
+	{"sleep in a bubble by a helper", sleeps, one("disk/a_test.go", "package disk\nfunc bubble(t *testing.T, f func(*testing.T)) { synctest.Test(t, f) }\nfunc TestA(t *testing.T) { bubble(t, func(t *testing.T) { time.Sleep(1) }) }\n"), ""},
+	{"sleep beside a helper", sleeps, one("disk/a_test.go", "package disk\nfunc bubble(t *testing.T, f func(*testing.T)) { time.Sleep(1); synctest.Test(t, f) }\n"), "no sleep in a test"},
 	{"sleep beside a bubble", sleeps, one("disk/a_test.go", "package disk\nfunc TestA(t *testing.T) { synctest.Test(t, a); time.Sleep(1) }\n"), "no sleep in a test"},
 
 	{"package without doc.go", docs, one("disk/a.go", "// Package disk is documented, but not where people look for it, at length.\npackage disk\n"), "has no doc.go"},
@@ -95,6 +97,10 @@ var plants = []plant{
 
 	{"error thrown away", ignoredErrors, one("disk/a.go", "package disk\n\nfunc f() {\n\t_ = g()\n}\n"), "without its reason"},
 	{"error thrown away with a reason", ignoredErrors, one("disk/a.go", "package disk\n\nfunc f() {\n\t_ = g() // read only: nothing to lose\n\t// the same\n\t_, _ = h()\n}\n"), ""},
+	{"errors thrown away in a row", ignoredErrors, one("disk/a.go", "package disk\n\nfunc f() {\n\t// nobody is left to tell\n\t_ = g()\n\t_, _ = h()\n}\n"), ""},
+	{"a reason too far away", ignoredErrors, one("disk/a.go", "package disk\n\nfunc f() {\n\t// nobody is left to tell\n\tk()\n\t_ = g()\n}\n"), "without its reason"},
+	{"a function that throws away", ignoredErrors, one("disk/a.go", "package disk\n\n// f is for connections that are gone.\nfunc f() {\n\t_ = g()\n\t_, _ = h()\n}\n"), ""},
+	{"a function that does more", ignoredErrors, one("disk/a.go", "package disk\n\n// f has a comment.\nfunc f() {\n\tk()\n\t_ = g()\n}\n"), "without its reason"},
 	{"use of a variable", ignoredErrors, one("disk/a.go", "package disk\n\nfunc f(x int) {\n\t_ = x\n\ty, _ := h()\n}\n"), ""},
 
 	{"cgo", cgo, one("disk/a.go", "package disk\n\nimport \"C\"\n"), "no cgo"},
