@@ -59,9 +59,14 @@ func (c *conn) wake() {
 
 // read is the reader's goroutine. It owns the connection's end.
 func (c *conn) read(ctx context.Context) error {
-	c.reader.run(ctx)
+	sending := c.reader.run(ctx)
 	<-c.gone
-	c.linger()
+	if sending {
+		c.linger()
+	}
+	// Nothing is lost with this error: all answers left before, and the peer has
+	// seen the end of the stream or is not there any more.
+	_ = c.nc.Close()
 	c.srv.conns.remove(c)
 	return nil
 }
@@ -84,9 +89,6 @@ func (c *conn) linger() {
 			n += k
 		}
 	}
-	// Nothing is lost with this error: all answers left before, and the peer has
-	// seen the end of the stream or is not there any more.
-	_ = c.nc.Close()
 }
 
 // respond is the responder's goroutine.

@@ -36,25 +36,30 @@ var (
 	errAbrupt  = errors.New("the connection is cut off")      // without an answer
 )
 
-func (r *reader) run(ctx context.Context) {
+// run returns whether the client may still be sending: then its connection must
+// not be closed before it has read the last answer.
+func (r *reader) run(ctx context.Context) (sending bool) {
 	r.buf = r.own[:]
 	r.parser.init(r)
 	err := r.loop(ctx)
 	r.parser.flush()
 	switch {
 	case errors.Is(err, errClosing):
+		sending = true
 	case errors.Is(err, errAbrupt):
 		r.c.abort()
 		r.parser.end()
 	case r.c.srv.draining() && (r.w > r.r || r.late()):
 		// The connection ends either way.
 		_ = r.parser.refuseUnparsed(errShuttingDown)
+		sending = true
 	default: // the end of the stream, or a broken connection
 		r.parser.end()
 	}
 	if r.lease != nil {
 		r.lease.Release()
 	}
+	return sending
 }
 
 // loop carries out one request after the other until the stream ends.
