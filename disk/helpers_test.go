@@ -3,12 +3,12 @@ package disk_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"testing"
 
 	"go.uber.org/zap"
 
 	"sluice/disk"
-	"sluice/disk/fstest"
 	"sluice/wire/batch"
 )
 
@@ -183,4 +183,50 @@ func files(t testing.TB, f disk.FS, dir string) []string {
 	return out
 }
 
-var _ = fstest.NewMem
+func wantIs(t testing.TB, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Fatalf("error %v, want %v", err, want)
+	}
+}
+
+// load returns a file's content.
+func load(t testing.TB, f disk.FS, name string) []byte {
+	t.Helper()
+	file, err := f.Open("test", name)
+	must(t, err)
+	size, err := file.Size()
+	must(t, err)
+	b := make([]byte, size)
+	if n, err := file.ReadAt("test", b, 0); n != len(b) {
+		t.Fatal(err)
+	}
+	must(t, file.Close("test"))
+	return b
+}
+
+// save makes a file have that content.
+func save(t testing.TB, f disk.FS, name string, b []byte) {
+	t.Helper()
+	if err := f.Remove("test", name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	file, err := f.Create("test", name)
+	must(t, err)
+	_, err = file.WriteAt("test", b, 0)
+	must(t, err)
+	must(t, file.Close("test"))
+}
+
+func exists(t testing.TB, f disk.FS, name string) bool {
+	t.Helper()
+	file, err := f.Open("test", name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	must(t, err)
+	must(t, file.Close("test"))
+	return true
+}
+
+var errBroken = errors.New("broken on purpose")

@@ -30,6 +30,9 @@ func (p *opener) recover() error {
 	if err := last.live.file.Sync(ByOpen); err != nil { // batches of a killed process may be in memory only
 		return fmt.Errorf("sync %s: %w", p.l.fileName(last), err)
 	}
+	if last.end.Load() == 0 {
+		return p.syncDirs() // whoever made this file may have been killed before
+	}
 	return nil
 }
 

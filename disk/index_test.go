@@ -1,0 +1,238 @@
+package disk_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"sluice/disk"
+	"sluice/disk/fstest"
+)
+
+const idx0 = "topics/t/0/00000000000000000000.idx"
+
+// reseal gives an index file a right checksum, so that only what it says is wrong.
+func reseal(b []byte) []byte {
+	n := len(b) - 4
+	binary.BigEndian.PutUint32(b[n:], crc32.Checksum(b[:n], crc32.MakeTable(crc32.Castagnoli)))
+	return b
+}
+
+// indexFaults are ways to spoil the index file of segment 0, given the right one and that of another log (C5).
+var indexFaults = []struct {
+	name  string
+	spoil func(right, other []byte) []byte // nil: no file
+	lies  bool                             // passes every check that doesn't look at the segment
+}{
+	{"missing", func(_, _ []byte) []byte { return nil }, false},
+	{"empty", func(_, _ []byte) []byte { return []byte{} }, false},
+	{"head only", func(b, _ []byte) []byte { return b[:24] }, false},
+	{"short by one", func(b, _ []byte) []byte { return b[:len(b)-1] }, false},
+	{"short by an entry", func(b, _ []byte) []byte { return b[:len(b)-16] }, false},
+	{"longer by an entry", func(b, _ []byte) []byte { return append(b, make([]byte, 16)...) }, false},
+	{"zero", func(b, _ []byte) []byte { return make([]byte, len(b)) }, false},
+	{"another log's", func(_, other []byte) []byte { return other }, false},
+	{"another version", func(b, _ []byte) []byte { b[11] = 2; return reseal(b) }, false},
+	{"another base", func(b, _ []byte) []byte { b[23] = 7; return reseal(b) }, false},
+	{"another end", func(b, _ []byte) []byte { b[len(b)-40+7]++; return reseal(b) }, false},
+	{"another size", func(b, _ []byte) []byte { b[len(b)-40+15]++; return reseal(b) }, false},
+	{"another count", func(b, _ []byte) []byte { b[len(b)-40+27]++; return reseal(b) }, false},
+	{"no entries", func(b, _ []byte) []byte {
+		b = append(b[:24:24], b[len(b)-40:]...)
+		binary.BigEndian.PutUint32(b[len(b)-40+24:], 0)
+		return reseal(b)
+	}, true},
+	{"shifted offsets", func(b, _ []byte) []byte { return reseal(eachEntry(b, func(e []byte) { e[3]++ })) }, true},
+	{"shifted positions", func(b, _ []byte) []byte { return reseal(eachEntry(b, func(e []byte) { e[7]++ })) }, true},
+	{"positions past the end", func(b, _ []byte) []byte { return reseal(eachEntry(b, func(e []byte) { e[4] = 0xff })) }, true},
+	{"all entries the same", func(b, _ []byte) []byte {
+		last := slices.Clone(b[len(b)-40-16 : len(b)-40])
+		return reseal(eachEntry(b, func(e []byte) { copy(e, last) }))
+	}, true},
+	{"backwards", func(b, _ []byte) []byte {
+		n := (len(b) - 64) / 16
+		c := slices.Clone(b)
+		for i := range n {
+			copy(b[24+16*i:24+16*i+16], c[24+16*(n-1-i):])
+		}
+		return reseal(b)
+	}, true},
+}
+
+// eachEntry changes every entry but the first.
+func eachEntry(b []byte, change func(e []byte)) []byte {
+	for at := 24 + 16; at < len(b)-40; at += 16 {
+		change(b[at : at+16])
+	}
+	return b
+}
+
+// TestIndexFaults: with a damaged index, reads are right, and the index is built anew.
+func TestIndexFaults(t *testing.T) {
+	other := newEnv(t, fstest.NewMem(), small)
+	fill(t, other, 300, 200)
+	for _, c := range indexFaults {
+		t.Run(c.name, func(t *testing.T) {
+			e := newEnv(t, fstest.NewMem(), small)
+			want := fill(t, e, 300, 0)
+			right := load(t, e.fs, idx0)
+			must(t, e.l.Close())
+			if b := c.spoil(slices.Clone(right), load(t, other.fs, idx0)); b != nil {
+				save(t, e.fs, idx0, b)
+			} else {
+				must(t, e.fs.Remove("test", idx0))
+			}
+			e.openLog(t)
+			wantReads(t, e.l, want)
+			e.maintain(t)
+			if got := load(t, e.fs, idx0); !c.lies && !bytes.Equal(got, right) {
+				t.Fatalf("the index is not what it was:\n%x\n%x", got, right)
+			}
+			wantReads(t, e.l, want)
+			e.close(t)
+		})
+	}
+}
+
+// wantReads reads from each offset and asks for each time; times are 1000 + the offset, as fill makes them.
+func wantReads(t testing.TB, l *disk.Log, want []rec) {
+	t.Helper()
+	for from := range want {
+		ch, err := l.ReadAt(make([]byte, 2000), uint64(from), nil)
+		must(t, err)
+		if ch.Next <= uint64(from) {
+			t.Fatalf("offset %d: chunk ends at %d", from, ch.Next)
+		}
+	}
+	if got := readAll(t, l, 0, 2000); !slices.Equal(got, want) {
+		t.Fatal("what was read is not what was appended")
+	}
+}
+
+// wantTimes is right as long as no index lies about times under a right checksum, which nothing but a scan could find.
+func wantTimes(t testing.TB, l *disk.Log, want []rec) {
+	t.Helper()
+	for from := range want {
+		if got, err := l.OffsetAt(int64(1000 + from)); err != nil || got != uint64(from) {
+			t.Fatalf("time %d: offset %d, %v", 1000+from, got, err)
+		}
+	}
+}
+
+// TestIndexFlips flips every byte of an index.
+func TestIndexFlips(t *testing.T) {
+	e := newEnv(t, fstest.NewMem(), disk.LogOptions{SegmentBytes: 4 << 10, IndexInterval: 1 << 10})
+	want := fill(t, e, 60, 0)
+	right := load(t, e.fs, idx0)
+	for i := range right {
+		must(t, e.l.Close())
+		b := slices.Clone(right)
+		b[i] ^= 0x5a
+		save(t, e.fs, idx0, b)
+		e.openLog(t)
+		wantReads(t, e.l, want)
+		wantTimes(t, e.l, want)
+		e.maintain(t)
+		if !bytes.Equal(load(t, e.fs, idx0), right) {
+			t.Fatalf("byte %d: the index was not built anew", i)
+		}
+	}
+	e.close(t)
+}
+
+// TestIndexIsUsed: with an index, a read in the middle of a sealed segment doesn't begin at its start.
+func TestIndexIsUsed(t *testing.T) {
+	var tr tracer
+	e := newEnv(t, fstest.Trace(fstest.NewMem(), tr.line), small)
+	fill(t, e, 300, 0)
+	e.reopen(t)
+	for _, from := range []uint64{50, 50} { // the first time the index is checked whole
+		tr.take()
+		_, err := e.l.ReadAt(make([]byte, 3000), from, nil)
+		must(t, err)
+		for _, line := range tr.take() {
+			if strings.HasPrefix(line, "reader read "+seg0+" 0+3000") {
+				t.Fatalf("offset %d is read from the segment's start: %s", from, line)
+			}
+		}
+	}
+	e.close(t)
+}
+
+// TestIndexNeverHarmsLog: no failure on an index file's way stops a roll or an append (B5).
+func TestIndexNeverHarmsLog(t *testing.T) {
+	for _, kind := range []fstest.Kind{fstest.Create, fstest.Write, fstest.Close, fstest.Rename} {
+		t.Run(string(kind), func(t *testing.T) {
+			f := fstest.Fail(fstest.NewMem(), func(op fstest.Op) error {
+				if op.Kind == kind && strings.HasSuffix(op.Name, ".idx.tmp") {
+					return errBroken
+				}
+				return nil
+			})
+			e := newEnv(t, f, small)
+			var want []rec
+			told := 0
+			for range 100 {
+				for !e.l.Fits(600) && !e.l.Roll() {
+					_, err := e.l.Sync()
+					must(t, err)
+					if _, err = e.l.Maintain(); err != nil {
+						wantIs(t, err, errBroken)
+						told++
+					}
+				}
+				r := rec{int64(1000 + len(want)), strings.Repeat("x", 500)}
+				_, _, err := e.l.Append(build(t, r))
+				must(t, err)
+				want = append(want, r)
+			}
+			if told < 2 {
+				t.Fatalf("%d errors were told", told)
+			}
+			must(t, e.l.Err())
+			wantReads(t, e.l, want)
+			if err := e.l.Close(); err != nil { // it may have had a roll to finish
+				wantIs(t, err, errBroken)
+			}
+			e.openLog(t)
+			wantReads(t, e.l, want)
+			must(t, e.l.Close())
+		})
+	}
+}
+
+// FuzzIndex: whatever an index says, reads are right. With seal set the checksum is made right, so that only the contents
+// can give it away.
+func FuzzIndex(f *testing.F) {
+	o := disk.LogOptions{SegmentBytes: 8 << 10, IndexInterval: 512}
+	base := newEnv(f, fstest.NewMem(), o)
+	want := fill(f, base, 100, 0)
+	right := load(f, base.fs, idx0)
+	must(f, base.l.Close())
+	f.Add(right, false)
+	for _, c := range indexFaults {
+		f.Add(c.spoil(slices.Clone(right), right), true)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 20 {
+		b := slices.Clone(right)
+		b[rng.IntN(len(b))] ^= byte(1 + rng.IntN(255))
+		f.Add(b, true)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, seal bool) {
+		if seal && len(b) >= 4 {
+			b = reseal(slices.Clone(b))
+		}
+		save(t, base.fs, idx0, b)
+		l, _, err := base.s.OpenLog(disk.ByOpen, "t", 0, o)
+		must(t, err)
+		wantReads(t, l, want)
+		_, err = l.OffsetAt(1050)
+		must(t, err)
+		must(t, l.Close())
+	})
+}
