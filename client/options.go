@@ -93,7 +93,7 @@ type ProducerOptions struct {
 type BatchInfo struct {
 	Result            // of the batch's first record; nothing if Err is set
 	Records int       // how many
-	Bytes   int       // of the request's payload; 0 if it was never encoded
+	Bytes   int       // of their keys and values
 	Opened  time.Time // when its first record was accepted
 	Err     error     // nil: appended (with AckNone: sent)
 }

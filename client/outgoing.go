@@ -39,12 +39,12 @@ const minBatch = 1 << 10
 // outgoing is a batch on its way. One party has it at a time: the open batch belongs to whoever holds the Producer's
 // lock, the one being written to run, one in flight to the reader of its connection.
 type outgoing struct {
-	build   batch.Builder
-	buf     []byte // headRoom, then the batch, then the line end
-	frame   []byte // the whole request once it is encoded, a part of buf; nil before
-	payload int    // bytes of the batch in frame
+	build batch.Builder
+	buf   []byte // headRoom, then the batch, then the line end
+	frame []byte // the whole request once it is encoded, a part of buf; nil before
 
 	records int
+	content int // bytes of keys and values
 	owed    int // records with neither callback nor waiter: their failure is for Flush and Close to tell
 	room    int // bytes it counts for against MaxBuffered
 	calls   []call
@@ -64,7 +64,7 @@ func newOutgoing(room int) *outgoing {
 func (o *outgoing) reset() {
 	clear(o.calls)
 	o.calls = o.calls[:0]
-	o.frame, o.payload, o.records, o.owed, o.room, o.why = nil, 0, 0, 0, 0, nil
+	o.frame, o.records, o.content, o.owed, o.room, o.why = nil, 0, 0, 0, 0, nil
 	o.build.Reset(o.buf[:headRoom])
 }
 
@@ -87,6 +87,7 @@ func (o *outgoing) add(r *Record, done func(Result, error), w *waiter) {
 	} else {
 		o.owed++
 	}
+	o.content += len(r.Key) + len(r.Value)
 	o.records++
 }
 
@@ -102,14 +103,14 @@ func (o *outgoing) encode(codec Codec, topic string, ack Ack) {
 	if err != nil {
 		panic("BUG: a batch within the limits can't be finished: " + err.Error())
 	}
-	o.payload = len(b) - headRoom
+	size := len(b) - headRoom
 	b = append(b, '\n')
 	o.buf = b
 	var room [headRoom]byte
 	line := append(room[:0], "BATCH "...)
 	line = append(line, topic...)
 	line = append(line, ' ')
-	line = strconv.AppendInt(line, int64(o.payload), 10)
+	line = strconv.AppendInt(line, int64(size), 10)
 	if ack != AckDefault {
 		line = append(append(line, " ack="...), ack.String()...)
 	}
@@ -128,7 +129,7 @@ func (o *outgoing) settle(r Result, err error, hook func(BatchInfo)) {
 		r = Result{}
 	}
 	if hook != nil {
-		hook(BatchInfo{Result: r, Records: o.records, Bytes: o.payload, Opened: o.opened, Err: err})
+		hook(BatchInfo{Result: r, Records: o.records, Bytes: o.content, Opened: o.opened, Err: err})
 	}
 	for i := range o.calls {
 		c := &o.calls[i]

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sluice/client"
+)
+
+const (
+	serverEnv     = "SLUICE_SERVER"
+	defaultServer = "127.0.0.1:1774"
+)
+
+// remote is what the commands that talk to a server have in common.
+type remote struct {
+	server string
+	json   bool
+}
+
+// flags adds --server and --json.
+func (r *remote) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&r.server, "server", "", "address of the server (default $"+serverEnv+" or "+defaultServer+")")
+	cmd.Flags().BoolVar(&r.json, "json", false, "print JSON")
+}
+
+func (r *remote) dial(ctx context.Context) (*client.Client, error) {
+	addr := cmp.Or(r.server, os.Getenv(serverEnv), defaultServer)
+	c, err := client.Dial(ctx, client.Options{Addr: addr, Name: "sluice-" + version})
+	if err != nil && !errors.Is(err, client.ErrProtocol) {
+		return nil, fmt.Errorf("%w; start a server with \"sluice serve\", or name another with --server", err)
+	}
+	return c, err
+}
+
+// with runs do on a connected client, and closes it.
+func (r *remote) with(ctx context.Context, do func(*client.Client) error) error {
+	c, err := r.dial(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(c), c.Close())
+}
+
+// partitionOf puts --partition behind a topic's name, unless that names one itself.
+func partitionOf(topic string, partition int32) (string, error) {
+	switch {
+	case partition < 0:
+		return "", usagef("--partition %d is negative", partition)
+	case partition == 0:
+		return topic, nil
+	case strings.Contains(topic, "/"):
+		return "", usagef("%s names a partition already: leave --partition out", topic)
+	}
+	return topic + "/" + strconv.Itoa(int(partition)), nil
+}
+
+// size is a flag with units.
+type size int64
+
+func (s *size) Set(v string) error {
+	n, err := client.ParseBytes(v)
+	*s = size(n)
+	return err
+}
+func (s *size) String() string { return client.FormatBytes(int64(*s)) }
+func (s *size) Type() string   { return "bytes" }

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sluice/client"
+)
+
+func newCreate() *cobra.Command {
+	var r remote
+	cmd := &cobra.Command{
+		Use:   "create TOPIC [NAME=VALUE...]",
+		Short: "Create a topic, with settings of its own",
+		Long: `Create a topic. Without create, the first append makes the topic, with the server's settings.
+Settings: partitions, ack, segment.bytes, max.message.bytes, index.interval.bytes, flush.ms.`,
+		Example: `  sluice create access
+  sluice create orders partitions=4 ack=synced segment.bytes=64MiB`,
+		Args: args(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, words []string) error {
+			settings, err := parseSettings(words[1:])
+			if err != nil {
+				return err
+			}
+			return r.with(cmd.Context(), func(c *client.Client) error {
+				if err := c.Create(cmd.Context(), words[0], settings); err != nil {
+					return err
+				}
+				return printDone(cmd, r.json, words[0], "created")
+			})
+		},
+	}
+	r.flags(cmd)
+	return cmd
+}
+
+func parseSettings(words []string) (map[string]string, error) {
+	settings := map[string]string{}
+	for _, w := range words {
+		name, value, ok := strings.Cut(w, "=")
+		if !ok || name == "" {
+			return nil, usagef("%q is no NAME=VALUE", w)
+		}
+		if _, twice := settings[name]; twice {
+			return nil, usagef("%s is given twice", name)
+		}
+		settings[name] = value
+	}
+	return settings, nil
+}
+
+// printDone tells that something was done to a topic.
+func printDone(cmd *cobra.Command, asJSON bool, topic, done string) error {
+	if asJSON {
+		return printJSON(cmd, map[string]any{"topic": topic, done: true})
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", done, topic)
+	return err
+}
