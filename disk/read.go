@@ -26,6 +26,17 @@ type spot struct {
 	off uint64
 }
 
+// trail is where a walk over headers is, and the last batch it stepped over: that one's header, unproved, may be what led
+// it astray. Both the same: none yet.
+type trail struct{ at, passed spot }
+
+func startAt(at spot) trail { return trail{at, at} }
+
+func (tr *trail) step(h batch.Header) {
+	tr.passed = tr.at
+	tr.at = spot{tr.at.pos + int64(h.Size), h.Next()}
+}
+
 // ReadAt fills buf with whole batches of one segment, from the batch that contains offset from, so the first records in
 // it may lie before from. Empty Bytes: from is the end. Base, size and checksum of every batch returned are right. c may
 // be nil. ReadAt allocates nothing while it reads an unsealed segment. Any goroutine.
@@ -56,43 +67,45 @@ func (l *Log) ReadAt(buf []byte, from uint64, c *Cursor) (ch Chunk, err error) {
 // readFrom tries the cheapest way to the batch first. Each way is proved by the batch found there; one that turns out
 // wrong leads to the next. Only the scan from the segment's start may say that the segment itself is damaged.
 func (l *Log) readFrom(v *view, buf []byte, from uint64, c *Cursor) (Chunk, error) {
-	if at := c.at; c.seg == v.base && at.off == from {
-		if ch, err := l.readFromSpot(v, buf, &at, from, c); !isBad(err) {
+	if tr := startAt(c.at); c.seg == v.base && c.at.off == from {
+		if ch, err := l.readFromSpot(v, buf, &tr, from, c); !isBad(err) {
 			return ch, err
 		}
 	}
 	if at, ok := l.lookUp(v, from); ok {
-		if ch, err := l.readFromSpot(v, buf, &at, from, c); !isBad(err) {
+		tr := startAt(at)
+		if ch, err := l.readFromSpot(v, buf, &tr, from, c); !isBad(err) {
 			return ch, err
 		}
 	}
-	at := spot{0, v.base}
+	tr := startAt(spot{0, v.base})
 	for {
-		ch, err := l.readFromSpot(v, buf, &at, from, c)
+		ch, err := l.readFromSpot(v, buf, &tr, from, c)
 		if !isBad(err) {
 			return ch, err
 		}
-		good, failed := l.resume(ByReader, v, at)
+		hole, good, failed := l.resume(ByReader, v, tr)
 		if failed != nil {
-			return Chunk{}, l.placed(v, at.pos, failed)
+			return Chunk{}, l.placed(v, tr.at.pos, failed)
 		}
 		if good.off > from {
-			return Chunk{}, &CorruptError{From: at.off, Next: good.off, Where: l.place(v.base, at.pos), Why: err.Error()}
+			return Chunk{}, &CorruptError{From: hole.off, Next: good.off, Where: l.place(v.base, hole.pos), Why: err.Error()}
 		}
-		at = good // the damage lies before what is asked for
+		tr = startAt(good) // the damage lies before what is asked for
 	}
 }
 
-// readFromSpot walks from a claimed batch to the one that contains from and returns it and those after it. It leaves at
+// readFromSpot walks from a claimed batch to the one that contains from and returns it and those after it. It leaves tr
 // where it came to.
-func (l *Log) readFromSpot(v *view, buf []byte, at *spot, from uint64, c *Cursor) (Chunk, error) {
+func (l *Log) readFromSpot(v *view, buf []byte, tr *trail, from uint64, c *Cursor) (Chunk, error) {
 	w := window{by: ByReader, file: v.file, limit: v.size, buf: buf, fixed: true}
 	if len(buf) < batch.HeaderSize {
 		w.buf = make([]byte, batch.HeaderSize) // enough to tell how much is needed
 	}
-	if err := w.walk(v, at, from); err != nil {
-		return Chunk{}, l.placed(v, at.pos, err)
+	if err := w.walk(v, tr, from); err != nil {
+		return Chunk{}, l.placed(v, tr.at.pos, err)
 	}
+	at := tr.at
 	h, b, err := w.batch(at.pos, at.off, v.end)
 	if err != nil {
 		return Chunk{}, l.placed(v, at.pos, err)
@@ -110,13 +123,13 @@ func (l *Log) readFromSpot(v *view, buf []byte, at *spot, from uint64, c *Cursor
 }
 
 // walk goes from header to header until the batch that contains from.
-func (w *window) walk(v *view, at *spot, from uint64) error {
+func (w *window) walk(v *view, tr *trail, from uint64) error {
 	for {
-		h, err := w.header(at.pos, at.off, v.end)
+		h, err := w.header(tr.at.pos, tr.at.off, v.end)
 		if err != nil || h.Next() > from {
 			return err
 		}
-		*at = spot{at.pos + int64(h.Size), h.Next()}
+		tr.step(h)
 	}
 }
 

@@ -94,9 +94,11 @@ func (r *rebuild) step(l *Log) (done bool, err error) {
 			r.index.note(r.at.off-r.v.base, r.at.pos, h.MaxTime, h.CRC)
 			r.at = spot{r.at.pos + int64(h.Size), h.Next()}
 		case isBad(err):
-			if r.at, err = l.resume(ByRoller, &r.v, r.at); err != nil {
-				return false, l.placed(&r.v, r.at.pos, err)
+			hole, good, err := l.resume(ByRoller, &r.v, startAt(r.at))
+			if err != nil {
+				return false, l.placed(&r.v, hole.pos, err)
 			}
+			r.at = good
 		default:
 			return false, l.placed(&r.v, r.at.pos, err)
 		}

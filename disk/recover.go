@@ -108,7 +108,7 @@ func (p *opener) cutTail(s *segment, file string, w *window, at spot) error {
 	if err := p.saveCut(s.base, w, at.pos, last+1); err != nil {
 		return err
 	}
-	if next, found, err := findLost(w, at, last+1); err != nil {
+	if next, found, err := findLost(w, at, w.limit); err != nil {
 		return fmt.Errorf("scan %s at %d: %w", p.l.path(file), at.pos, err)
 	} else if found {
 		p.rec.lost(at.off, next)

@@ -99,7 +99,7 @@ func (p *opener) setSpareAside(w *window, end uint64, used int64) error {
 			stem = baseName(h.BaseOffset)
 		}
 	}
-	next, found, err := findLost(w, spot{0, end}, used)
+	next, found, err := findLost(w, spot{0, end}, w.limit)
 	if err = joinClose(err, w.file); err != nil {
 		return fmt.Errorf("scan %s: %w", l.path(spareName), err)
 	}

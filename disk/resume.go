@@ -1,9 +1,23 @@
 package disk
 
-// resume finds where a segment's batches go on behind the damage at `at`: the nearest batch that can be proved, else the
-// segment's end. What lies between is what readers must step over, so near matters. Errors: I/O.
-func (l *Log) resume(by By, v *view, at spot) (spot, error) {
+// resume finds the damage that stopped a walk, and where the segment's batches go on behind it: the nearest batch that can
+// be proved, else the segment's end. What lies between is what readers must step over, so near matters. Errors: I/O.
+func (l *Log) resume(by By, v *view, tr trail) (hole, good spot, err error) {
 	w := &window{by: by, file: v.file, limit: v.size}
+	hole = tr.at
+	if tr.passed != tr.at {
+		_, _, err := w.batch(tr.passed.pos, tr.passed.off, v.end)
+		if isBad(err) {
+			hole = tr.passed
+		} else if err != nil {
+			return hole, hole, err
+		}
+	}
+	good, err = l.resumeBehind(w, v, hole)
+	return hole, good, err
+}
+
+func (l *Log) resumeBehind(w *window, v *view, at spot) (spot, error) {
 	h, err := w.header(at.pos, at.off, v.end)
 	if err == nil { // the header is right, so the records are not, and only they are lost
 		after := spot{at.pos + int64(h.Size), h.Next()}

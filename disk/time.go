@@ -54,33 +54,35 @@ func (l *Log) offsetAt(from, next uint64, ms int64) (off, end uint64, err error)
 func (l *Log) scanForTime(v *view, ms int64) (uint64, error) {
 	w := &window{by: ByReader, file: v.file, limit: v.size}
 	if at, ok := l.search(v, func(e entry) bool { return e.before >= ms }); ok {
-		if off, err := w.firstAt(v, &at, ms); !isBad(err) {
-			return off, l.placed(v, at.pos, err)
+		tr := startAt(at)
+		if off, err := w.firstAt(v, &tr, ms); !isBad(err) {
+			return off, l.placed(v, tr.at.pos, err)
 		}
 	}
-	at := spot{0, v.base}
+	tr := startAt(spot{0, v.base})
 	for {
-		off, err := w.firstAt(v, &at, ms)
-		if isBad(err) {
-			at, err = l.resume(ByReader, v, at)
-			if err == nil {
-				continue
-			}
+		off, err := w.firstAt(v, &tr, ms)
+		if !isBad(err) {
+			return off, l.placed(v, tr.at.pos, err)
 		}
-		return off, l.placed(v, at.pos, err)
+		_, good, err := l.resume(ByReader, v, tr)
+		if err != nil {
+			return 0, l.placed(v, tr.at.pos, err)
+		}
+		tr = startAt(good)
 	}
 }
 
-// firstAt finds the first record at or after ms in the batches from at on; v.end, if there is none. It leaves at where it
+// firstAt finds the first record at or after ms in the batches from tr on; v.end, if there is none. It leaves tr where it
 // came to.
-func (w *window) firstAt(v *view, at *spot, ms int64) (uint64, error) {
-	for at.off < v.end {
-		h, err := w.header(at.pos, at.off, v.end)
+func (w *window) firstAt(v *view, tr *trail, ms int64) (uint64, error) {
+	for tr.at.off < v.end {
+		h, err := w.header(tr.at.pos, tr.at.off, v.end)
 		if err != nil {
 			return 0, err
 		}
 		if h.MaxTime >= ms {
-			_, b, err := w.batch(at.pos, at.off, v.end)
+			_, b, err := w.batch(tr.at.pos, tr.at.off, v.end)
 			if err != nil {
 				return 0, err
 			}
@@ -88,7 +90,7 @@ func (w *window) firstAt(v *view, at *spot, ms int64) (uint64, error) {
 				return off, nil
 			}
 		}
-		*at = spot{at.pos + int64(h.Size), h.Next()}
+		tr.step(h)
 	}
 	return v.end, nil
 }
