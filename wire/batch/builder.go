@@ -98,24 +98,23 @@ func (b *Builder) Size() int { return len(b.buf) - b.start }
 // The Builder lets go of the slice; the next call is Reset.
 // Errors, with dst as Reset got it: a codec other than None and LZ4, a batch larger than MaxSize.
 func (b *Builder) Finish(codec Codec) ([]byte, error) {
-	if b.count == 0 {
+	buf, start := b.buf, b.start
+	b.buf, b.start = nil, 0 // the sent buffer is no longer ours; a late Add panics
+	if b.count == 0 || buf == nil {
 		panic("BUG: Builder.Finish of an empty batch")
 	}
-	buf := b.buf
-	b.buf = nil // the sent buffer is no longer ours; a late Add panics
-	dst := buf[:b.start]
+	dst := buf[:start]
 	if codec != None && codec != LZ4 {
-		return dst, fmt.Errorf("batch: cannot encode with codec %v; use none or lz4", codec)
+		return dst, fmt.Errorf("batch: cannot encode %v; use none or lz4", codec)
 	}
-	if len(buf)-b.start <= MaxSize && codec == LZ4 {
-		records := buf[b.start+HeaderSize:]
-		b.compress(records)
-		buf = append(buf[:b.start+HeaderSize], b.scratch...)
+	if codec == LZ4 && len(buf)-start <= MaxSize { // what is too large as it is, no Reader would decode under a cap of MaxSize
+		b.compress(buf[start+HeaderSize:])
+		buf = append(buf[:start+HeaderSize], b.scratch...)
 	}
-	if size := len(buf) - b.start; size > MaxSize {
+	if size := len(buf) - start; size > MaxSize {
 		return dst, fmt.Errorf("batch: its size of %d bytes is above the limit of %d; send fewer or smaller records", size, MaxSize)
 	}
-	b.putHeader(buf[b.start:], codec)
+	b.putHeader(buf[start:], codec)
 	return buf, nil
 }
 

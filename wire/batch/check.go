@@ -1,6 +1,9 @@
 package batch
 
-import "hash/crc32"
+import (
+	"errors"
+	"hash/crc32"
+)
 
 // Verify proves the batch at the front of b as it is stored: the header against itself, all its bytes there, the
 // checksum right. Control and transactional batches, any codec and any producer are fine. It allocates nothing when all is well.
@@ -93,7 +96,7 @@ func checkRecords(h Header, b []byte) *Fault {
 }
 
 func leftOver(n int) *Fault {
-	return faultf("%d bytes are left over after its last record", n)
+	return faultf("%s left over after its last record", bytesAre(n))
 }
 
 // Summary tells what CheckAll found.
@@ -117,9 +120,9 @@ func CheckAll(b []byte, maxBytes int) (Summary, error) {
 
 // placed turns an error of Check into the Fault of that batch.
 func placed(err error, batch, pos, left int) *Fault {
-	f, ok := err.(*Fault)
-	if !ok {
-		f = faultf("it is cut off after %d bytes", left)
+	var f *Fault
+	if !errors.As(err, &f) {
+		f = faultf("it is cut off: only %s there", bytesAre(left))
 	}
 	f.Batch, f.Pos = batch, pos
 	return f

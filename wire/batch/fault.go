@@ -3,6 +3,7 @@ package batch
 import (
 	"errors"
 	"fmt"
+	"strconv"
 )
 
 // ErrShort means that bytes are missing: fewer than a header, or than the batch claims. Reading on may bring them.
@@ -35,4 +36,11 @@ func faultf(format string, args ...any) *Fault {
 //go:noinline
 func recordFault(index int32, format string, args ...any) *Fault {
 	return &Fault{Why: fmt.Sprintf("record %d: ", index) + fmt.Sprintf(format, args...)}
+}
+
+func bytesAre(n int) string {
+	if n == 1 {
+		return "1 byte is"
+	}
+	return strconv.Itoa(n) + " bytes are"
 }

@@ -3,7 +3,6 @@ package batch
 import (
 	"encoding/binary"
 	"errors"
-	"math/bits"
 
 	"github.com/pierrec/lz4/v4"
 )
@@ -19,6 +18,7 @@ const (
 	lz4BlockRaw   = 1 << 31
 	lz4RatioBlock = 255 // a block decodes to fewer than this times its bytes, and lz4RatioAdd
 	lz4RatioAdd   = 32
+	lz4Ratio      = 262 // the same for a frame, whose blocks have 5 bytes at least
 
 	flagVersion         = 0xC0
 	flagVersion1        = 0x40
@@ -82,10 +82,10 @@ func parseLZ4Header(src []byte) (f lz4Frame, rest []byte, err error) {
 // lz4Claim is the content size of the first frame.
 func lz4Claim(src []byte) int64 {
 	f, _, err := parseLZ4Header(src)
-	if err != nil || f.flags&flagContentSize == 0 || bits.Len64(f.content) > 62 {
+	if err != nil || f.flags&flagContentSize == 0 {
 		return -1
 	}
-	return int64(f.content)
+	return toInt64(f.content)
 }
 
 // decodeLZ4 decodes one frame or more.
@@ -181,6 +181,9 @@ func (f *lz4Frame) decodeBlock(dst []byte, n int, block []byte, raw bool) (int, 
 			return 0, errFull
 		}
 		return copy(into, block), nil
+	}
+	if len(dst) == 0 {
+		return 0, errFull // the library's assembly takes a nil buffer for one without an end, and writes there
 	}
 	most := min(f.blockMax, lz4RatioBlock*len(block)+lz4RatioAdd)
 	whole := len(into) >= most

@@ -63,12 +63,12 @@ func parseRecord(b []byte, pos int, index int32, r *Record) (int, *Fault) {
 		return 0, fieldFault(index, "length", pos)
 	}
 	if length < 0 || int(length) > len(b)-pos {
-		return 0, recordFault(index, "its length is %d, but %d bytes are left", length, len(b)-pos)
+		return 0, recordFault(index, "its length is %d, but %s left", length, bytesAre(len(b)-pos))
 	}
 	b = b[:pos+int(length)] // no field can leave the record
 	pos++                   // attributes: Kafka defines none and lets any pass
 	if pos > len(b) {
-		return 0, fieldFault(index, "attributes", varintCut)
+		return 0, fieldFault(index, "attribute byte", varintCut)
 	}
 	if r.Time, pos = varint64(b, pos); pos < 0 {
 		return 0, fieldFault(index, "time", pos)
@@ -98,7 +98,7 @@ func parseHeaders(b []byte, pos int, index int32, r *Record) (int, *Fault) {
 	}
 	// A header has at least two bytes; the bound keeps a lie from costing a long walk, and HeaderCount honest.
 	if count < 0 || int(count) > (len(b)-pos)/2 {
-		return 0, recordFault(index, "its header count is %d, but %d bytes are left", count, len(b)-pos)
+		return 0, recordFault(index, "its header count is %d, but %s left", count, bytesAre(len(b)-pos))
 	}
 	r.HeaderCount = int(count)
 	first := pos
@@ -115,7 +115,7 @@ func parseHeaders(b []byte, pos int, index int32, r *Record) (int, *Fault) {
 		}
 	}
 	if pos != len(b) {
-		return 0, recordFault(index, "%d bytes are left over at its end", len(b)-pos)
+		return 0, recordFault(index, "%s left over at its end", bytesAre(len(b)-pos))
 	}
 	r.headers = b[first:pos:pos]
 	return pos, nil

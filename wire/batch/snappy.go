@@ -17,10 +17,7 @@ const (
 	snappyRatio = 22
 )
 
-var (
-	errXerial = errors.New("a chunk of the xerial framing is cut off")
-	errClaim  = errors.New("it claims more bytes than its size can hold")
-)
+var errXerial = errors.New("a chunk of the xerial framing is cut off")
 
 func isXerial(src []byte) bool {
 	return len(src) >= len(xerialMagic) && string(src[:len(xerialMagic)]) == xerialMagic
@@ -41,7 +38,8 @@ func nextChunk(src []byte) (chunk, rest []byte, err error) {
 // snappyClaim is the decoded size, exact if the data is sound.
 func snappyClaim(src []byte) (int64, error) {
 	if !isXerial(src) {
-		return blockClaim(src)
+		n, err := snappy.DecodedLen(src)
+		return int64(n), err
 	}
 	if len(src) < xerialHeader {
 		return 0, errXerial
@@ -52,25 +50,14 @@ func snappyClaim(src []byte) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		n, err := blockClaim(chunk)
+		n, err := snappy.DecodedLen(chunk)
 		if err != nil {
 			return 0, err
 		}
-		total += n // no overflow: each claim is bounded by its chunk
+		total += int64(n) // no overflow: fewer than 2^24 chunks of less than 2^32
 		src = rest
 	}
 	return total, nil
-}
-
-func blockClaim(block []byte) (int64, error) {
-	n, err := snappy.DecodedLen(block)
-	if err != nil {
-		return 0, err
-	}
-	if n > snappyRatio*len(block) {
-		return 0, errClaim
-	}
-	return int64(n), nil
 }
 
 // decodeSnappy decodes what snappyClaim has passed.
@@ -96,11 +83,11 @@ func decodeSnappy(dst, src []byte) (int, error) {
 
 // decodeBlock looks at the claim before the library does, which would allocate what doesn't fit.
 func decodeBlock(dst, block []byte) (int, error) {
-	n, err := blockClaim(block)
+	n, err := snappy.DecodedLen(block)
 	if err != nil {
 		return 0, err
 	}
-	if n > int64(len(dst)) {
+	if n > len(dst) {
 		return 0, errFull
 	}
 	out, err := snappy.Decode(dst, block)
