@@ -3,6 +3,7 @@ package disk_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"testing"
 
@@ -230,3 +231,8 @@ func exists(t testing.TB, f disk.FS, name string) bool {
 }
 
 var errBroken = errors.New("broken on purpose")
+
+// restarted is the file system as the next process sees it: locks went with the old one.
+type restarted struct{ disk.FS }
+
+func (restarted) Lock(disk.By, string) (io.Closer, error) { return io.NopCloser(nil), nil }
