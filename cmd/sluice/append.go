@@ -60,10 +60,12 @@ exact as long as nothing else appends to that log, from its first record on.`,
 
 // producerOptions: one batch in flight and a stop at the first failure make the log a prefix of the input. While one
 // batch is under way the next fills, which keeps a server on the same network busy.
-func (o *appendOptions) producerOptions() (client.ProducerOptions, error) {
-	const largest = 1 << 20
+//
+// A line may be as long as the server takes in one request. A topic may take less (max.message.bytes, which no request
+// tells): its refusal then says so, and the report which lines it is about.
+func (o *appendOptions) producerOptions(h client.Hello) (client.ProducerOptions, error) {
 	p := client.ProducerOptions{
-		Linger: o.linger, BatchBytes: int(o.batch), MaxBatchBytes: max(largest, int(o.batch)),
+		Linger: o.linger, BatchBytes: int(o.batch), MaxBatchBytes: int(h.MaxBatch),
 		MaxInFlight: 1, StopOnError: true,
 	}
 	p.MaxBuffered = p.MaxBatchBytes + 3*p.BatchBytes
@@ -81,14 +83,14 @@ func runAppend(cmd *cobra.Command, o *appendOptions, topic string, files []strin
 	if err != nil {
 		return err
 	}
-	options, err := o.producerOptions()
-	if err != nil {
-		return err
-	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process
 	return o.with(ctx, func(c *client.Client) error {
+		options, err := o.producerOptions(c.Hello())
+		if err != nil {
+			return err
+		}
 		a := &appender{topic: topic, keys: []byte(o.keys)}
 		if o.resume {
 			if err := a.findEnd(ctx, c); err != nil {

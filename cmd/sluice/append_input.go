@@ -108,7 +108,7 @@ func (in *input) read(ctx context.Context, r io.Reader, name string) error {
 var newline = []byte{'\n'}
 
 func (in *input) tooLong(name string, line int64) error {
-	return fmt.Errorf("%s: line %d is longer than %d bytes, what fits a batch; raise --batch-bytes (and the topic's max.message.bytes)",
+	return fmt.Errorf("%s: line %d is longer than %d bytes, the most that a request to this server can hold (its max_batch)",
 		name, line, in.longest)
 }
 

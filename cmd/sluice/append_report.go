@@ -28,6 +28,8 @@ type report struct {
 	alone   bool   // --resume: the log must hold nothing else
 	unknown int64  // records whose outcome is unknown
 	why     error  // the first failure
+	from    int64  // the first record of the batch it was, in the input, from 1
+	to      int64  // the last one
 	foreign error  // somebody else appends to the log
 
 	latency *hdrhistogram.Histogram // microseconds, of each record: from when its batch was begun to its answer
@@ -54,6 +56,8 @@ func (r *report) batch(b client.BatchInfo) {
 		}
 		if r.why == nil && !errors.Is(b.Err, client.ErrStopped) {
 			r.why = b.Err
+			r.from = r.skipped + r.appended.Load() + 1
+			r.to = r.from + int64(b.Records) - 1
 		}
 		return
 	}
@@ -124,7 +128,7 @@ func (r *report) tell(cmd *cobra.Command, a *appender, o *appendOptions, closed 
 
 // verdict is nil if every line is in the log.
 func (r *report) verdict(a *appender, closed error) error {
-	why := r.why
+	why := r.refusal()
 	if why == nil && !errors.Is(a.stop, client.ErrStopped) {
 		why = a.stop
 	}
@@ -143,6 +147,19 @@ func (r *report) verdict(a *appender, closed error) error {
 		return fmt.Errorf("%d records are in the log, then: %w; %s", n, why, r.advice())
 	}
 	return why
+}
+
+// refusal names the lines that the server refused: with one batch in flight, those before are in the log.
+func (r *report) refusal() error {
+	var e *client.Error
+	switch {
+	case errors.Is(r.why, client.ErrUnknown) || !errors.As(r.why, &e):
+		return r.why
+	case r.from == r.to:
+		return fmt.Errorf("line %d was refused: %w", r.from, r.why)
+	default:
+		return fmt.Errorf("lines %d to %d were refused: %w", r.from, r.to, r.why)
+	}
 }
 
 // advice: --resume counts lines by offsets, so it helps only where the log begins with this input.
