@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"testing"
 
 	"go.uber.org/zap"
@@ -35,7 +36,7 @@ func build(t testing.TB, recs ...rec) []byte {
 // sized makes a batch of one record whose value has n bytes and begins with name.
 func sized(t testing.TB, name string, n int) []byte {
 	t.Helper()
-	return build(t, rec{1000, fmt.Sprintf("%-*s", n, name)})
+	return build(t, rec{1000, name + strings.Repeat(" ", n-len(name))})
 }
 
 func must(t testing.TB, err error) {

@@ -135,8 +135,7 @@ func (w *window) walk(v *view, tr *trail, from uint64) error {
 
 // placed adds the file and the position to an I/O error; what callers tell apart stays as it is.
 func (l *Log) placed(v *view, pos int64, err error) error {
-	var small *BufferError
-	if err == nil || isBad(err) || errors.As(err, &small) {
+	if _, small := errors.AsType[*BufferError](err); err == nil || small || isBad(err) {
 		return err
 	}
 	return fmt.Errorf("read %s: %w", l.place(v.base, pos), err)

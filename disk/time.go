@@ -37,8 +37,7 @@ func (l *Log) offsetAt(from, next uint64, ms int64) (off, end uint64, err error)
 	}
 	if v.held == nil {
 		err := l.openSealed(&v, from)
-		var missing *CorruptError
-		if errors.As(err, &missing) {
+		if _, missing := errors.AsType[*CorruptError](err); missing {
 			return v.end, v.end, nil
 		}
 		if err != nil {

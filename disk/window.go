@@ -55,8 +55,8 @@ func (e *badBatch) Error() string { return e.why }
 func bad(format string, args ...any) error { return &badBatch{fmt.Sprintf(format, args...)} }
 
 func isBad(err error) bool {
-	var b *badBatch
-	return errors.As(err, &b)
+	_, ok := errors.AsType[*badBatch](err) // allocates nothing, unlike errors.As
+	return ok
 }
 
 // header decodes the header at pos of the batch that must have that base and end at or before limit and at offset max.

@@ -25,6 +25,5 @@ func (s *Short) Error() string { return fmt.Sprintf("written %d bytes only: %v",
 func (s *Short) Unwrap() error { return s.Err }
 
 func asShort(err error) (*Short, bool) {
-	var s *Short
-	return s, errors.As(err, &s)
+	return errors.AsType[*Short](err)
 }

@@ -43,7 +43,7 @@ func (op Op) text(err error) string {
 
 // reason is an error without the places that differ from run to run.
 func reason(err error) string {
-	var errno syscall.Errno
+	errno, isErrno := errors.AsType[syscall.Errno](err)
 	switch {
 	case errors.Is(err, io.EOF):
 		return "end of file"
@@ -51,7 +51,7 @@ func reason(err error) string {
 		return "file exists"
 	case errors.Is(err, fs.ErrNotExist):
 		return "no such file"
-	case errors.As(err, &errno):
+	case isErrno:
 		return errno.Error()
 	}
 	return err.Error()
