@@ -37,9 +37,13 @@ const (
 // nullable reads a length and that many bytes at b[pos:]; it returns them (nil for -1, never nil for 0) and the
 // position after them, or a negative cause.
 func nullable(b []byte, pos int) ([]byte, int) {
-	n, pos := varint32(b, pos)
-	if pos < 0 {
-		return nil, pos
+	n, ok := single(b, pos)
+	if pos++; !ok {
+		var wide int32
+		if wide, pos = varint32(b, pos-1); pos < 0 {
+			return nil, pos
+		}
+		n = int(wide)
 	}
 	if n < 0 {
 		if n == -1 {
@@ -47,11 +51,10 @@ func nullable(b []byte, pos int) ([]byte, int) {
 		}
 		return nil, lengthNegative
 	}
-	if int(n) > len(b)-pos {
+	if n > len(b)-pos {
 		return nil, lengthBeyond
 	}
-	end := pos + int(n)
-	return b[pos:end:end], end
+	return b[pos : pos+n : pos+n], pos + n
 }
 
 // parseRecord proves and reads the record at b[pos:], the index-th of its batch, and returns the position after it.

@@ -12,30 +12,31 @@ const (
 )
 
 // varint32 decodes the number at b[pos:] and the position after it, or a negative cause.
-// The one-byte case is here so that it is inlined: most numbers of most records take it.
 func varint32(b []byte, pos int) (int32, int) {
-	if uint(pos) < uint(len(b)) && b[pos] < 0x80 {
-		return unzigzag32(uint32(b[pos])), pos + 1
+	if c, ok := single(b, pos); ok {
+		return int32(c), pos + 1
 	}
-	return varint32Slow(b, pos)
-}
-
-func varint32Slow(b []byte, pos int) (int32, int) {
 	u, next := uvarint(b, pos, 32)
-	return unzigzag32(uint32(u)), next
+	return int32(unzigzag(u)), next
 }
 
 // varint64 is varint32 for a varlong.
 func varint64(b []byte, pos int) (int64, int) {
-	if uint(pos) < uint(len(b)) && b[pos] < 0x80 {
-		return unzigzag64(uint64(b[pos])), pos + 1
+	if c, ok := single(b, pos); ok {
+		return int64(c), pos + 1
 	}
-	return varint64Slow(b, pos)
+	u, next := uvarint(b, pos, 64)
+	return unzigzag(u), next
 }
 
-func varint64Slow(b []byte, pos int) (int64, int) {
-	u, next := uvarint(b, pos, 64)
-	return unzigzag64(u), next
+// single decodes a number of one byte, if there is one at pos. It is small enough to be inlined, which the decoders
+// aren't: most numbers of most records have one byte.
+func single(b []byte, pos int) (int, bool) {
+	if uint(pos) >= uint(len(b)) || b[pos] >= 0x80 {
+		return 0, false
+	}
+	c := int(b[pos])
+	return c>>1 ^ -(c & 1), true
 }
 
 func uvarint(b []byte, pos int, width uint) (uint64, int) {
@@ -56,9 +57,8 @@ func uvarint(b []byte, pos int, width uint) (uint64, int) {
 	}
 }
 
-func unzigzag32(u uint32) int32 { return int32(u>>1) ^ -int32(u&1) }
-func unzigzag64(u uint64) int64 { return int64(u>>1) ^ -int64(u&1) }
-func zigzag(v int64) uint64     { return uint64(v)<<1 ^ uint64(v>>63) }
+func unzigzag(u uint64) int64 { return int64(u>>1) ^ -int64(u&1) }
+func zigzag(v int64) uint64   { return uint64(v)<<1 ^ uint64(v>>63) }
 
 // varintSize is the number of bytes that putVarint writes. A 32-bit number has the same form as a varint and as a varlong.
 func varintSize(v int64) int {
