@@ -34,11 +34,11 @@ type node struct {
 	pending []change // file: what happened since, in order
 }
 
-// change is an unsynced write, or, with cut set, an unsynced change of the length to pos.
+// change is an unsynced write, or, with cut set, an unsynced change of the length to pos; grows: to a larger one.
 type change struct {
-	pos  int64
-	data []byte
-	cut  bool
+	pos        int64
+	data       []byte
+	cut, grows bool
 }
 
 // NewMem returns an empty file system.
@@ -235,15 +235,15 @@ func (l *memLock) Close() error {
 	return nil
 }
 
-// Unsynced lists what a power cut could take: files with unsynced content, and directories with unsynced names (with a
-// slash at the end).
+// Unsynced lists what a power cut could take: files with unsynced content (zeros added by Allocate are none), and
+// directories with unsynced names (with a slash at the end).
 func (m *Mem) Unsynced() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var found []string
 	var visit func(name string, n *node)
 	visit = func(name string, n *node) {
-		if len(n.pending) > 0 {
+		if slices.ContainsFunc(n.pending, func(c change) bool { return !c.grows }) {
 			found = append(found, name)
 		}
 		if n.dir && !maps.Equal(n.names, n.syncedNames) {

@@ -91,7 +91,7 @@ func (f *memFile) Allocate(_ disk.By, size int64) error {
 	}
 	defer f.m.mu.Unlock()
 	if size > int64(len(f.n.data)) {
-		f.change(change{pos: size, cut: true})
+		f.change(change{pos: size, cut: true, grows: true})
 	}
 	return nil
 }
@@ -104,8 +104,8 @@ func (f *memFile) Truncate(_ disk.By, size int64) error {
 	if size < 0 {
 		return pathError("truncate", f.name, fs.ErrInvalid)
 	}
-	if size != int64(len(f.n.data)) {
-		f.change(change{pos: size, cut: true})
+	if have := int64(len(f.n.data)); size != have {
+		f.change(change{pos: size, cut: true, grows: size > have})
 	}
 	return nil
 }
