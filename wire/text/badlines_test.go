@@ -201,4 +201,13 @@ var badLines = []badLine{
 	{"HEAD .", CodeBadTopic, `HEAD: topic "." is a directory's own name: choose another`, -1, false},
 	{"HTTP/1.1", CodeBadCommand, `unknown verb "HTTP/1.1"` + verbHint, -1, true},
 	{"Host: example.org", CodeBadCommand, `unknown verb "Host:"` + verbHint, -1, true},
+	{"PING\x7f", CodeBadCommand, "byte 5 is %7F: use printable ASCII, and percent-encode the rest", -1, true},
+	{"MSG t 5 \x7f", CodeBadCommand, "MSG: byte 9 is %7F: use printable ASCII, and percent-encode the rest", 5, false},
+	{"MSG t 5 \xff=1", CodeBadCommand, "MSG: byte 9 is %FF: use printable ASCII, and percent-encode the rest", 5, false},
+	{"MSG =x 5", CodeBadCommand, `MSG: missing name before "=x": use MSG topic n [ack=] [key=] [time=], then the payload`, -1, true},
+	{"MSG t 9223372036854775807 x", CodeBadCommand, `MSG: unknown argument "x": use MSG topic n [ack=] [key=] [time=], then the payload`, 9223372036854775807, false},
+	{"MSG t 9223372036854775807 key=1 x", CodeBadCommand, `MSG: unknown argument "x": use MSG topic n [ack=] [key=] [time=], then the payload`, -1, true},
+	{"CREATE a=1 t", CodeBadCommand, `CREATE: argument "t" after a name: use CREATE topic [name=value ...]`, -1, true},
+	{"CREATE /t", CodeBadTopic, `CREATE: topic "/t" has a partition: CREATE takes the topic alone`, -1, false},
+	{"CREATE t/0 foo", CodeBadCommand, `CREATE: unknown argument "foo": use CREATE topic [name=value ...]`, -1, true},
 }

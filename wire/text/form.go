@@ -94,7 +94,7 @@ func lookupName(word []byte) name {
 	return nameNone
 }
 
-var forms = [...]form{
+var forms = [len(verbNames)]form{
 	VerbPing:  {usage: "PING"},
 	VerbHello: {usage: "HELLO [client=]", names: names(nameClient)},
 	VerbMsg: {

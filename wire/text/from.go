@@ -84,7 +84,7 @@ var yearZero = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
 
 // parseTime reads what follows the "@".
 func parseTime(s []byte) (int64, bool) {
-	var buf [64]byte
+	var buf [128]byte // 35 bytes are the longest time with nanoseconds, 105 if all of them are encoded
 	if bytes.IndexByte(s, '%') >= 0 {
 		if len(s) > len(buf) {
 			return 0, false

@@ -94,7 +94,7 @@ func (p *parser) verb() *Error {
 	if p.r.Verb == 0 {
 		return badCommand("unknown verb " + quote(p.line[:end]) + ": use " + builtVerbs)
 	}
-	if int(p.r.Verb) >= len(forms) || forms[p.r.Verb].usage == "" {
+	if forms[p.r.Verb].usage == "" {
 		return badCommand("not supported yet: " + p.r.Verb.String())
 	}
 	p.form = &forms[p.r.Verb]

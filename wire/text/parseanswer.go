@@ -2,7 +2,6 @@ package text
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -46,18 +45,15 @@ type Answer struct {
 	fields []byte // the name=value words, each with the space before it
 }
 
-// errAnswer is wrapped by all errors of ParseAnswer but the one for a line too long. Behind any of them the position in
-// the stream is unknown: the connection is of no more use.
-var errAnswer = errors.New("not an answer of this protocol")
-
 // ParseAnswer reads one answer's line, given without its EOL. Names it does not know are kept, for Uint and the like;
-// anything else that the grammar does not have is an error, an unknown code too. Only ERR allocates, for its text.
+// anything else that the grammar does not have is an error, an unknown code too. Behind an error the position in the
+// stream is unknown, and the connection of no more use. Only ERR allocates, for its text.
 //
 // No length has met a limit yet: the caller bounds Payload before it makes room for it.
 func ParseAnswer(line []byte, a *Answer) error {
 	*a = Answer{}
 	if len(line) >= MaxLine {
-		return fmt.Errorf("answer line too long: %d bytes, at most %d", len(line), MaxLine-2)
+		return fmt.Errorf("answer line too long: %d bytes, at most %d", len(line), MaxLine-1)
 	}
 	for i, c := range line {
 		if c < ' ' || c >= 0x7f {
@@ -83,7 +79,7 @@ func ParseAnswer(line []byte, a *Answer) error {
 }
 
 func badAnswer(line []byte, why string) error {
-	return fmt.Errorf("%w: %s: %s", errAnswer, quote(line), why)
+	return fmt.Errorf("not an answer of this protocol: %s: %s", quote(line), why)
 }
 
 // cutWord gives the first word and what follows it, the space included.
