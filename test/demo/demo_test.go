@@ -87,14 +87,21 @@ func TestCompare(t *testing.T) {
 }
 
 func TestEachRunTakesATopicOfItsOwn(t *testing.T) {
-	for _, c := range []struct{ topics, want string }{
-		{"", "go-source"},
-		{"go-source partitions=1 records=5 bytes=3\n", "go-source-2"},
-		{"greetings partitions=1\ngo-source-2 partitions=1\n", "go-source"},
-		{"go-source-2 x\ngo-source x\n", "go-source-3"},
+	for _, c := range []struct {
+		used []string
+		want string
+	}{
+		{nil, "go-source"},
+		{[]string{"go-source"}, "go-source-2"},
+		{[]string{"greetings", "go-source-2"}, "go-source"},
+		{[]string{"go-source-2", "go-source"}, "go-source-3"},
 	} {
-		if got := nextName("go-source", c.topics); got != c.want {
-			t.Errorf("%q: %s, want %s", c.topics, got, c.want)
+		used := map[string]bool{}
+		for _, name := range c.used {
+			used[name] = true
+		}
+		if got := nextName("go-source", used); got != c.want {
+			t.Errorf("%q: %s, want %s", c.used, got, c.want)
 		}
 	}
 }

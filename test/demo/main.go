@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -83,6 +84,17 @@ func goSources(ctx context.Context) ([]string, error) {
 	return goFiles(filepath.Join(strings.TrimSpace(string(out)), "src"))
 }
 
+// An appended is the part of `append --json` that the demo shows.
+type appended struct {
+	Records int     `json:"appended"`
+	Seconds float64 `json:"seconds"`
+	Ack     string  `json:"ack"`
+	P50     float64 `json:"latency_p50_us"`
+	P99     float64 `json:"latency_p99_us"`
+	P999    float64 `json:"latency_p999_us"`
+	Max     float64 `json:"latency_max_us"`
+}
+
 // roundTrip appends all lines, reads them back and compares. It returns the topic's name.
 func roundTrip(ctx context.Context, s settings, srv *server, files []string) (string, error) {
 	topic, err := freshTopic(ctx, s, srv)
@@ -92,24 +104,35 @@ func roundTrip(ctx context.Context, s settings, srv *server, files []string) (st
 	in := &source{files: files, limit: s.lines}
 	fmt.Printf("appending every line of %d Go files to the topic %s\n", len(files), topic)
 	show := newProgress("appended")
-	var summary bytes.Buffer
-	if err := srv.run(ctx, s.bin, &watched{in, show}, &summary, "append", topic); err != nil {
+	var out bytes.Buffer
+	err = srv.run(ctx, s.bin, &watched{in, show}, &out, "append", topic, "--json")
+	show.end()
+	if err != nil {
 		return "", err
 	}
-	show.end()
-	fmt.Print(summary.String())
+	var sum appended
+	if err := json.Unmarshal(out.Bytes(), &sum); err != nil || sum.Records != in.lines {
+		return "", fmt.Errorf("%d lines were sent, and append says %q", in.lines, bytes.TrimSpace(out.Bytes()))
+	}
+	values := in.bytes - int64(in.lines) // a newline is no part of a record
+	fmt.Printf("appended   %s, ack %s, latency of a batch p50 %.1f ms, p99 %.1f ms, p99.9 %.1f ms, max %.1f ms\n",
+		speed(in.lines, values, sum.Seconds), sum.Ack, sum.P50/1e3, sum.P99/1e3, sum.P999/1e3, sum.Max/1e3)
 
 	show = newProgress("read back")
 	began := time.Now()
-	if err := readBack(ctx, s, srv, topic, files, show); err != nil {
+	err = readBack(ctx, s, srv, topic, files, show)
+	show.end()
+	if err != nil {
 		return "", err
 	}
-	took := time.Since(began)
-	show.end()
-	fmt.Printf("read back %d records, %.1f MiB in %.1fs (%.0f/s, %.1f MiB/s)\n", in.lines, mib(in.bytes), took.Seconds(),
-		float64(in.lines)/took.Seconds(), mib(in.bytes)/took.Seconds())
-	fmt.Printf("identical: %d lines, %d bytes\n", in.lines, in.bytes)
+	fmt.Printf("read back  %s\n", speed(in.lines, values, time.Since(began).Seconds()))
+	fmt.Printf("identical: all %d lines came back byte for byte\n", in.lines)
 	return topic, nil
+}
+
+// speed is a sentence's part: records, their bytes, seconds and rates.
+func speed(records int, n int64, sec float64) string {
+	return fmt.Sprintf("%d records, %.1f MiB in %.2fs (%.2fM records/s, %.1f MiB/s)", records, mib(n), sec, float64(records)/sec/1e6, mib(n)/sec)
 }
 
 func readBack(ctx context.Context, s settings, srv *server, topic string, files []string, show *progress) error {
@@ -133,22 +156,29 @@ func readBack(ctx context.Context, s settings, srv *server, topic string, files 
 	return err
 }
 
-// freshTopic finds a name that no earlier run used, so that this one neither adds to what is there nor
-// removes it.
+// freshTopic creates a topic under a name that no earlier run used, so that this one neither adds to what is
+// there nor removes it. One line of the Go sources is longer than the 1 MiB a batch may have out of the box.
 func freshTopic(ctx context.Context, s settings, srv *server) (string, error) {
 	var out bytes.Buffer
-	if err := srv.run(ctx, s.bin, nil, &out, "topics"); err != nil {
+	if err := srv.run(ctx, s.bin, nil, &out, "topics", "--json"); err != nil {
 		return "", err
 	}
-	return nextName("go-source", out.String()), nil
+	var there []struct {
+		Name string `json:"name"`
+	}
+	if err := json.Unmarshal(out.Bytes(), &there); err != nil {
+		return "", fmt.Errorf("the list of topics: %w", err)
+	}
+	used := map[string]bool{}
+	for _, t := range there {
+		used[t.Name] = true
+	}
+	topic := nextName("go-source", used)
+	return topic, srv.run(ctx, s.bin, nil, nil, "create", topic, "max.message.bytes=4MiB")
 }
 
-// nextName is base, or base-2, base-3 and so on, whichever is no word of the list of topics yet.
-func nextName(base, topics string) string {
-	used := map[string]bool{}
-	for _, word := range strings.Fields(topics) {
-		used[word] = true
-	}
+// nextName is base, or base-2, base-3 and so on, whichever is not used.
+func nextName(base string, used map[string]bool) string {
 	name := base
 	for n := 2; used[name]; n++ {
 		name = fmt.Sprintf("%s-%d", base, n)
@@ -162,7 +192,7 @@ func (s settings) suggest(srv *server, topic string) {
 		at = " --server " + srv.text
 	}
 	host, port, _ := strings.Cut(srv.text, ":")
-	fmt.Printf("\nIt goes on serving until Ctrl-C. Three things to try in another terminal:\n\n"+
+	fmt.Printf("\nThe server goes on until Ctrl-C. Three things to try in another terminal:\n\n"+
 		"  %s read %s --from=-5%s\n"+
 		"  echo hello | %s append greetings --ack synced%s\n"+
 		"  printf 'HEAD %s\\nREAD %s 41 limit=2\\nCLOSE\\n' | nc %s %s\n\n",
