@@ -49,9 +49,13 @@ type outgoing struct {
 	room    int // bytes it counts for against MaxBuffered
 	calls   []call
 	opened  time.Time
-	why     error  // the last refusal, where it will be tried again
-	ping    bool   // no batch, a PING: its answer tells that all before it was carried out (AckNone)
-	sent    uint64 // ping: how many records were sent before it
+	why     error // the last refusal, where it will be tried again
+	// Guarded by the Producer's lock. A refusal can be faster than the end of Write, so a batch is used again only when
+	// its outcome is known and Write has let go of its bytes.
+	writing, settled bool
+
+	ping bool   // no batch, a PING: its answer tells that all before it was carried out (AckNone)
+	sent uint64 // ping: how many records were sent before it
 }
 
 func newOutgoing(room int) *outgoing {
@@ -64,7 +68,7 @@ func newOutgoing(room int) *outgoing {
 func (o *outgoing) reset() {
 	clear(o.calls)
 	o.calls = o.calls[:0]
-	o.frame, o.records, o.content, o.owed, o.room, o.why = nil, 0, 0, 0, 0, nil
+	o.frame, o.records, o.content, o.owed, o.room, o.why, o.settled = nil, 0, 0, 0, 0, nil, false
 	o.build.Reset(o.buf[:headRoom])
 }
 

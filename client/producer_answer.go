@@ -130,14 +130,13 @@ func (p *Producer) finish(b *outgoing, r Result, err error) {
 	p.countLocked(b, err)
 }
 
-// countLocked closes the books on a settled batch, and lets go of its memory.
+// countLocked closes the books on a settled batch, and lets go of its memory unless Write has it still.
 func (p *Producer) countLocked(b *outgoing, err error) {
 	s := &p.s
 	if b.ping {
 		return
 	}
 	s.settled += uint64(b.records)
-	s.used -= b.room
 	switch {
 	case err == nil:
 		s.trouble = trouble{}
@@ -150,13 +149,21 @@ func (p *Producer) countLocked(b *outgoing, err error) {
 			s.answered = s.settled // AckNone: what was never sent needs no PING
 		}
 	}
-	if cap(b.buf) <= 2*(headRoom+p.opt.BatchBytes) { // one grown by a large record goes back to the collector
-		b.reset()
-		s.free = append(s.free, b)
+	if b.settled = true; !b.writing {
+		p.releaseLocked(b)
 	}
-	p.roomLocked()
 	p.flushedAllLocked()
 	p.wakeLocked()
+}
+
+// releaseLocked gives a batch's memory back.
+func (p *Producer) releaseLocked(b *outgoing) {
+	p.s.used -= b.room
+	if cap(b.buf) <= 2*(headRoom+p.opt.BatchBytes) { // one grown by a large record goes back to the collector
+		b.reset()
+		p.s.free = append(p.s.free, b)
+	}
+	p.roomLocked()
 }
 
 // oweLocked keeps a failure that no callback and no Append tells, for Flush and Close.

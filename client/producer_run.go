@@ -175,13 +175,21 @@ func (p *Producer) send(b *outgoing) {
 	b.encode(p.opt.Codec, p.topic, p.opt.Ack)
 	s, l := &p.s, p.s.link // only run changes the link
 	answered := p.opt.Ack != AckNone || b.ping
+	s.Lock()
+	b.writing = true
 	if answered {
-		s.Lock()
 		s.flying = append(s.flying, b)
 		p.deadlineLocked(l, len(s.flying) == 1)
-		s.Unlock()
 	}
-	if err := l.k.write(b.frame); err != nil {
+	s.Unlock()
+	err := l.k.write(b.frame)
+	s.Lock()
+	b.writing = false
+	if b.settled {
+		p.releaseLocked(b)
+	}
+	s.Unlock()
+	if err != nil {
 		p.unsent(b, err, answered)
 	} else if !answered {
 		p.finish(b, Result{Ack: AckNone}, nil)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -450,5 +451,34 @@ func TestSendAllocatesNothing(t *testing.T) {
 		}
 		must(t, p.Close(ctx))
 		must(t, c.Close())
+	})
+}
+
+// A refusal may come while the request is still being written: its bytes must not be used for others before that ends.
+func TestRefusalBeforeTheEndOfTheRequest(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		log := new(serverLog)
+		f := startFake(t, func(p *peer) {
+			line := strings.Split(p.line(), " ")
+			n, err := strconv.Atoi(line[2])
+			if err != nil {
+				t.Error(err)
+			}
+			payload := make([]byte, n+1)
+			if _, err := io.ReadFull(p.br, payload[:100]); err != nil {
+				t.Error(err)
+			}
+			p.say("ERR NO_TOPIC - no topic t")
+			time.Sleep(time.Second) // the client has the answer, and more records to send
+			if _, err := io.ReadFull(p.br, payload[100:]); err != nil {
+				t.Error(err)
+			}
+			if got := values(t, payload[:n]); len(got) != 1 || got[0] != "a" {
+				t.Errorf("the request was overwritten: %q", got)
+			}
+			p.accept(log)
+		})
+		sends(t, f, client.ProducerOptions{MaxInFlight: 1}, "a", "b", "c").want(t, "a:NO_TOPIC", "b:0", "c:1")
+		log.want(t, "b", "c")
 	})
 }

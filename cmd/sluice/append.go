@@ -118,7 +118,8 @@ func (a *appender) findEnd(ctx context.Context, c *client.Client) error {
 	h, err := c.Head(ctx, a.topic)
 	var e *client.Error
 	if errors.As(err, &e) && e.Code == client.NoTopic {
-		return nil // nothing was appended yet
+		a.report.expect(0) // nothing was appended yet
+		return nil
 	}
 	if err != nil {
 		return err

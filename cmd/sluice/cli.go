@@ -32,7 +32,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // run carries out one command line and returns the exit status.
 func run(args []string, s streams) int {
 	root := newRoot(s)
-	root.SetArgs(args)
+	root.SetArgs(append([]string{}, args...)) // given nil, cobra would take the arguments of the process
 	cmd, err := root.ExecuteC()
 	if err == nil {
 		return exitFine

@@ -20,9 +20,10 @@ func exampleConfig() string {
 	var open []string // the sections that are open
 	for _, s := range stages.Settings() {
 		sections, leaf := splitName(s.Name)
+		b.WriteString("\n")
 		open = openSections(&b, open, sections)
 		indent := strings.Repeat("  ", len(sections))
-		fmt.Fprintf(&b, "\n%s# %s\n", indent, s.Help)
+		fmt.Fprintf(&b, "%s# %s\n", indent, s.Help)
 		if s.Loss != "" {
 			fmt.Fprintf(&b, "%s# A power cut may cost: %s.\n", indent, s.Loss)
 		}
@@ -48,7 +49,7 @@ func openSections(b *strings.Builder, open, want []string) []string {
 		same++
 	}
 	for i, s := range want[same:] {
-		fmt.Fprintf(b, "\n%s%s:\n", strings.Repeat("  ", same+i), s)
+		fmt.Fprintf(b, "%s%s:\n", strings.Repeat("  ", same+i), s)
 	}
 	return want
 }

@@ -113,18 +113,17 @@ func (l *layers) environment(environ []string) {
 	for _, s := range l.table {
 		byEnv[envName(s.Name)] = s.Name
 	}
-	names := make([]string, 0, len(byEnv))
-	for name := range byEnv {
-		names = append(names, name)
+	var bare []string // without the prefix, which would make any two names look alike
+	for _, s := range l.table {
+		bare = append(bare, strings.TrimPrefix(envName(s.Name), envPrefix))
 	}
-	slices.Sort(names)
 	for _, pair := range slices.Sorted(slices.Values(environ)) {
 		name, value, _ := strings.Cut(pair, "=")
 		if setting, ok := byEnv[name]; ok {
 			l.set(setting, value, "env "+name)
-		} else if strings.HasPrefix(name, envPrefix) && name != serverEnv {
-			if near := nearest(name, names); near != "" {
-				l.warnings = append(l.warnings, fmt.Sprintf("the environment has %s, which is no setting: did you mean %s?", name, near))
+		} else if word, ours := strings.CutPrefix(name, envPrefix); ours && name != serverEnv {
+			if near := nearest(word, bare); near != "" {
+				l.warnings = append(l.warnings, fmt.Sprintf("the environment has %s, which is no setting: did you mean %s?", name, envPrefix+near))
 			}
 		}
 	}
