@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"sluice/wire/batch"
 )
@@ -13,6 +14,16 @@ import (
 func (l *Log) Fits(n int) bool {
 	size := l.active.Load().size.Load()
 	return size == 0 || size+int64(n) <= l.opt.SegmentBytes || l.failure.Load() != nil
+}
+
+// Room is how many bytes the active segment takes before it would pass segment.bytes. An empty one also takes a single
+// batch that is larger. A failed log has room for everything: its Append then tells why. WRITER ONLY.
+func (l *Log) Room() (bytes int64, empty bool) {
+	if l.failure.Load() != nil {
+		return math.MaxInt64, false
+	}
+	size := l.active.Load().size.Load()
+	return max(l.opt.SegmentBytes-size, 0), size == 0
 }
 
 // Append stores p: whole, checked batches back to back. It stamps base offsets and the epoch into p itself, writes p

@@ -238,13 +238,16 @@ func (r *responder) tail(ctx context.Context, cmd *command) {
 		r.failRead(cmd, e)
 		return
 	}
-	for !left.reached && !q.interrupted.Load() && r.err == nil {
+	for !left.reached && r.err == nil {
 		var e *text.Error
 		switch {
 		case cmd.part.dropped.Load():
 			e = errDropped
-		case r.c.srv.draining():
+		case r.c.srv.draining(): // before interrupted: a drain ends the input too
 			e = errShuttingDown
+		case q.interrupted.Load():
+			left.reached = true
+			continue
 		case q.offset == log.Next():
 			r.releaseChunk(cmd)
 			wait.wait(ctx)

@@ -17,6 +17,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
+
+	"sluice/disk"
 )
 
 // startServer runs a server on free ports and a directory of the test, and stops
@@ -24,19 +26,30 @@ import (
 func startServer(t *testing.T, change func(*Config)) *Server {
 	t.Helper()
 	conf := Default()
-	conf.Data, conf.Listen, conf.HTTP = t.TempDir(), "127.0.0.1:0", ""
-	conf.Grace = 20 * time.Second
+	conf.Data = t.TempDir()
 	if change != nil {
 		change(&conf)
 	}
-	s, err := Start(conf, testLogger(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := startServerOn(t, disk.OS(conf.Data), conf)
 	t.Cleanup(func() {
 		if err := s.Stop(context.Background()); err != nil {
 			t.Errorf("stop: %v", err)
 		}
+	})
+	return s
+}
+
+// startServerOn is startServer on any file system. How the stop went is the
+// test's business: a log that failed says so there.
+func startServerOn(t *testing.T, fs disk.FS, conf Config) *Server {
+	t.Helper()
+	conf.Listen, conf.HTTP, conf.Grace = "127.0.0.1:0", "", 20*time.Second
+	s, err := startOn(fs, conf, testLogger(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = s.Stop(context.Background())
 		for _, b := range s.budgets() {
 			if used, _ := b.bytes.Used(); used != 0 {
 				t.Errorf("%d bytes of %s are still leased", used, b.name)

@@ -62,7 +62,12 @@ func Start(conf Config, log *zap.Logger) (*Server, error) {
 	if err := os.MkdirAll(conf.Data, 0o750); err != nil {
 		return nil, fmt.Errorf("the data directory can't be made: %w", err)
 	}
-	store, err := disk.OpenStore(disk.OS(conf.Data), log)
+	return startOn(disk.OS(conf.Data), conf, log)
+}
+
+// startOn is Start on any file system.
+func startOn(fs disk.FS, conf Config, log *zap.Logger) (*Server, error) {
+	store, err := disk.OpenStore(fs, log)
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", conf.Data, err)
 	}

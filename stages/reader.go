@@ -118,8 +118,8 @@ func (r *reader) fill(begun bool) error {
 	r.w += n
 	r.full = r.w == len(r.buf)
 	r.now = time.Now()
-	r.parser.interrupt()
 	if n > 0 {
+		r.parser.interrupt()
 		return nil
 	}
 	if err == nil {

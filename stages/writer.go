@@ -165,7 +165,9 @@ func (w *writer) resume(s spare) {
 	p.w.stalled = false
 	w.run.stalled--
 	if s.err != nil && p.log.Err() == nil { // a failed log says so itself, in Append
-		p.w.pending.take().fail(&text.Error{Code: text.CodeDiskFull, Skip: -1, Text: fmt.Sprintf("nothing was appended, for want of a next segment: %v", s.err)})
+		for p.w.pending.head != nil {
+			w.refuse(p, 1, fmt.Errorf("no next segment: %w", errors.Join(disk.ErrNoSpace, s.err)))
+		}
 		return
 	}
 	w.touch(p)
@@ -214,18 +216,20 @@ func (w *writer) stall(p *partition) {
 // gathered. A command that straddles two segments is cut between its batches.
 // n = 0: the active segment has no room.
 func (w *writer) choose(p *partition) (n int, bytes []byte) {
+	room, empty := p.log.Room()
 	total := 0
 	for cmd := p.w.pending.head; cmd != nil; cmd = cmd.next {
-		if !p.log.Fits(total+len(cmd.bytes)) || n > 0 && total+len(cmd.bytes) > len(w.run.gather) {
+		next := total + len(cmd.bytes)
+		if int64(next) > room || n > 0 && next > len(w.run.gather) {
 			break
 		}
-		total += len(cmd.bytes)
+		total = next
 		n++
 	}
 	head := p.w.pending.head
 	switch n {
 	case 0:
-		if bytes = wholeBatches(p.log, head.bytes); len(bytes) > 0 {
+		if bytes = wholeBatches(head.bytes, room, empty); len(bytes) > 0 {
 			n = 1
 		}
 		return n, bytes
@@ -240,16 +244,16 @@ func (w *writer) choose(p *partition) (n int, bytes []byte) {
 	return n, w.run.gather[:end]
 }
 
-// wholeBatches returns as many batches from the front of b as the active
-// segment has room for.
-func wholeBatches(log *disk.Log, b []byte) []byte {
+// wholeBatches returns as many batches from the front of b as fit into room; an
+// empty segment takes one that never would.
+func wholeBatches(b []byte, room int64, empty bool) []byte {
 	end := 0
 	for end < len(b) {
 		size, err := batch.Size(b[end:])
 		if err != nil {
 			panic(fmt.Sprintf("BUG: checked batches are not whole: %v", err))
 		}
-		if !log.Fits(end + size) {
+		if int64(end+size) > room && (end > 0 || !empty) {
 			break
 		}
 		end += size
@@ -312,7 +316,7 @@ func appendError(p *partition, err error, begun bool) *text.Error {
 	case errors.Is(err, disk.ErrFailed):
 		e.Code, e.Text = text.CodeLogFailed, fmt.Sprintf("%s takes no appends until the server is restarted: %v", p, err)
 	case errors.Is(err, disk.ErrNoSpace):
-		e.Code, e.Text = text.CodeDiskFull, "nothing was appended: make room on the disk and try again"
+		e.Code, e.Text = text.CodeDiskFull, fmt.Sprintf("nothing was appended: make room on the disk and try again (%v)", err)
 	default:
 		e.Code, e.Text = text.CodeUnknown, fmt.Sprintf("the write failed, and the records may be there, once: %v", err)
 	}
