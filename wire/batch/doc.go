@@ -12,5 +12,6 @@
 // Whatever Check accepts uncompressed, Reader delivers whole.
 //
 // Limits: a batch is at most MaxSize bytes. Compressed records are decoded only by Reader, into one buffer that never
-// exceeds the cap given to Reset; Check leaves them unread, so that an append costs no decoding: their number is then only what the header claims.
+// exceeds the cap given to Reset (zstd: by 128 KiB); what the decoders hold beside it, some hundred KiB, is shared by all Readers.
+// Check leaves compressed records unread, so that an append costs no decoding: their number is then only what the header claims.
 package batch

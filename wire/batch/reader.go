@@ -1,7 +1,8 @@
 package batch
 
-// Reader walks the records of one stored batch after the other. The zero value is ready for Reset. It keeps its decode buffer, which
-// is never larger than the largest cap it was given and only exists once a compressed batch was read. One goroutine at a time.
+// Reader walks the records of one stored batch after the other. The zero value is ready for Reset. It keeps its decode
+// buffer, which only exists once a compressed batch was read, and is never larger than the largest cap it was given (and 128 KiB,
+// once that was one of zstd). One goroutine at a time.
 type Reader struct {
 	decoded []byte // the decode buffer, at its full size
 	records []byte // what Next walks: a view of the batch, or of decoded
@@ -13,7 +14,8 @@ type Reader struct {
 
 // Reset begins with the batch at the front of b, which Verify has proved (the checksum isn't computed again). Compressed
 // records are decoded here, all at once, into at most maxDecoded bytes; uncompressed ones stay where they are, and have no cap.
-// Errors: ErrDecodedTooLarge; a *Fault when the bytes can't be decoded; ErrShort when b isn't whole. After an error Next returns false.
+// Errors: ErrDecodedTooLarge, also for a frame of zstd that names no size, might exceed the cap, and asks for a window larger than it; a *Fault when
+// the bytes can't be decoded; ErrShort when b isn't whole. After an error Next returns false.
 func (r *Reader) Reset(b []byte, maxDecoded int) error {
 	r.records, r.pos, r.index, r.h = nil, 0, 0, Header{}
 	r.err = r.open(b, maxDecoded)

@@ -41,7 +41,7 @@ func snappyClaim(src []byte) (int64, error) {
 		n, err := snappy.DecodedLen(src)
 		return int64(n), err
 	}
-	if len(src) < xerialHeader {
+	if len(src) <= xerialHeader { // without a chunk there are no records
 		return 0, errXerial
 	}
 	var total int64
