@@ -108,6 +108,7 @@ func (w *faulty) step(i int) bool {
 		w.t.Fatalf("a log that was fine says %v", err)
 	default:
 		w.o.unknown = []rec{r}
+		wantIs(w.t, w.l.Err(), disk.ErrFailed)
 	}
 	if i%7 == 3 {
 		w.sync()
