@@ -70,3 +70,26 @@ func (c *session) exchange(e exchange, answer []byte) {
 		got += bytes.Count(answer[:n], []byte("\n"))
 	}
 }
+
+// The garbage collector has next to nothing to do, however many messages come.
+func TestTwoMillionMessagesFewCollections(t *testing.T) {
+	if raceEnabled || testing.Short() {
+		t.Skip("two million messages take a while, and the race detector allocates")
+	}
+	s := startServer(t, func(c *Config) { c.Topic.SegmentBytes = 64 << 20 })
+	c := dial(t, s)
+	pipeline := exchange{"", bytes.Repeat([]byte("MSG t 10\n0123456789\n"), 200), 200}
+	answer := make([]byte, 64<<10)
+	c.exchange(pipeline, answer)
+	before := s.snapshot()
+	for range 2_000_000 / pipeline.answers {
+		c.exchange(pipeline, answer)
+	}
+	after := s.snapshot()
+	if n := after.Records - before.Records; n != 2_000_000 {
+		t.Fatalf("%d records", n)
+	}
+	if n := after.GCCycles - before.GCCycles; n > 5 {
+		t.Errorf("%d collections for two million messages, want a handful at most", n)
+	}
+}
