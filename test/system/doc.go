@@ -1,7 +1,8 @@
-// Package system tests the built binary from outside: processes, sockets, signals and files.
+// Package system tests the built binary from outside, over its sockets and through its signals.
 //
-// Job: what a user does first, and what an operator fears: append, read, stop, kill, start again.
-// Owner: whoever changes the command line or the life of the process.
-// Promise: nothing here knows a package of ours; what passes would pass for a user.
+// Job: what crosses the parts: a session typed by hand, a restart and a kill with awkward records, what a
+// web page must not reach. The command line's own tests are in cmd/sluice, the server's settings in test/matrix.
+// Owner: whoever changes the protocol or the life of the process.
+// Promise: nothing here uses a package of the product; what passes would pass for a user.
 // Limits: SLUICE_BIN names the binary (make cover gives one that counts); without it the tests build one.
 package system
