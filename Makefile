@@ -29,7 +29,7 @@ check: fmt vet lint race-note ## the inner loop, under 3 minutes: format, vet, l
 
 test: build fmt vet lint tidy race-note ## everything a machine runs for a change, under 25 minutes
 	go test $(RACE) -timeout $(TESTTIME) ./...
-	go test -tags invariants -timeout $(TESTTIME) ./...
+	@echo "all tests again, with -tags invariants, for coverage"
 	@$(MAKE) --no-print-directory cover
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=5s
 	@$(MAKE) --no-print-directory bench-smoke
@@ -75,7 +75,7 @@ fuzz: ## every fuzz target for FUZZTIME=30s each
 	@.ci/fuzz.sh $(FUZZTIME)
 
 cover: ## coverage of unit tests and of the running binary, merged into one figure
-	@.ci/cover.sh "$(VERSION)"
+	@.ci/cover.sh "$(VERSION)" $(TESTTIME)
 
 clean: ## remove what make made; data/ stays, it may be yours
 	rm -rf bin cover bench/results

@@ -1,17 +1,18 @@
 #!/bin/sh
 # Coverage of everything, as one figure: the unit tests, and the binary itself, built with counters and
 # driven by the tests that start it (SLUICE_BIN names it to them) and by the demo.
-# $1: the version stamp. Leaves cover/profile.txt for `go tool cover -html`.
+# The unit tests run with -tags invariants: they ran without it before, and every check should be seen.
+# $1: the version stamp, $2: the time limit of a package. Leaves cover/profile.txt for `go tool cover -html`.
 set -eu
 cd "$(dirname "$0")/.."
 rm -rf cover
 mkdir -p cover/unit cover/binary cover/merged cover/data
 go build -cover -covermode atomic -coverpkg sluice/... -trimpath -buildvcs=false \
 	-ldflags "-X main.version=$1" -o bin/sluice-cover ./cmd/sluice
-go build -o bin/demo ./test/demo
+go build -buildvcs=false -o bin/demo ./test/demo
 
 export SLUICE_BIN="$PWD/bin/sluice-cover" GOCOVERDIR="$PWD/cover/binary"
-go test -covermode atomic -coverpkg sluice/... ./... -args -test.gocoverdir="$PWD/cover/unit" > cover/tests.txt 2>&1 ||
+go test -tags invariants -timeout "$2" -covermode atomic -coverpkg sluice/... ./... -args -test.gocoverdir="$PWD/cover/unit" > cover/tests.txt 2>&1 ||
 	{ grep -E '^(---|FAIL|panic)' cover/tests.txt; echo "the tests failed; all of their output is in cover/tests.txt"; exit 1; }
 bin/demo -bin "$SLUICE_BIN" -data cover/data -listen 127.0.0.1:0 -http 127.0.0.1:0 -lines 20000 -once > cover/demo.txt 2>&1 ||
 	{ cat cover/demo.txt; exit 1; }
