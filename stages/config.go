@@ -50,6 +50,11 @@ type ConnConfig struct {
 	GroupBytes   int64         // neighbouring MSGs stored as one batch, at most
 	FrameTimeout time.Duration // a request that has begun must be whole by then
 	WriteTimeout time.Duration // a client that takes none of its answers for so long is closed
+
+	// How long a FETCH still waits once its client's stream has ended: a client that
+	// is gone looks just like one that has only closed its half. One that resets the
+	// connection is gone for sure. Not a setting; tests change it.
+	afterEOF time.Duration
 }
 
 // WriterConfig tunes the writers.
@@ -94,7 +99,7 @@ func Default() Config {
 		},
 		Conn: ConnConfig{
 			InFlight: 64, ReadBytes: 64 << 10, GroupBytes: 64 << 10,
-			FrameTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
+			FrameTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, afterEOF: 10 * time.Second,
 		},
 		Writer:     WriterConfig{Count: 1, Queue: 1024, Buffer: 1 << 20},
 		Flusher:    FlusherConfig{Count: 2, Queue: 1024, Tick: 50 * time.Millisecond},

@@ -30,6 +30,7 @@ type conn struct {
 	barrier chan struct{} // the reader may parse on: a change of the catalog is done
 
 	ended      atomic.Bool  // the client's stream has ended
+	broken     atomic.Bool  // it was reset: nobody is left to take an answer
 	frameSince atomic.Int64 // Unix nanoseconds; 0: no request is half received
 	writeSince atomic.Int64 // Unix nanoseconds; 0: no answer is stuck
 

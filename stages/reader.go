@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"time"
 
 	"sluice/sched"
@@ -54,6 +55,9 @@ func (r *reader) run(ctx context.Context) (sending bool) {
 		_ = r.parser.refuseUnparsed(errShuttingDown)
 		sending = true
 	default: // the end of the stream, or a broken connection
+		if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrDeadlineExceeded) {
+			r.c.broken.Store(true)
+		}
 		r.parser.end()
 	}
 	if r.lease != nil {

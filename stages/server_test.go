@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestTranscriptOfTheProtocol(t *testing.T) {
@@ -157,4 +158,49 @@ func TestFetchWaits(t *testing.T) {
 	if head, _ := reader.data(); !matches("DATA 0 from=1 next=1 end=1 synced=* epoch=0", head) {
 		t.Fatalf("got %q", head)
 	}
+}
+
+// A follower that is gone is forgotten soon, also in the middle of a long wait.
+func TestFetchGivesUpBehindTheEndOfStream(t *testing.T) {
+	s := startServer(t, nil)
+	c := dial(t, s)
+	c.send("CREATE t\nFETCH t 0 wait=10h\n")
+	c.want("OK")
+	waitFor(t, func() bool { return s.stats.subscribers.Load() == 1 })
+	if err := c.nc.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if head, _ := c.data(); !matches("DATA 0 from=0 next=0 end=0 synced=0 epoch=0", head) {
+		t.Fatalf("got %q", head)
+	}
+	c.ended()
+}
+
+// A client that resets its connection does not stay a subscriber until its FETCH
+// has waited to its end.
+func TestResetEndsAFetchThatWaits(t *testing.T) {
+	s := startServer(t, func(c *Config) { c.Conn.afterEOF = time.Hour })
+	gone, half := dial(t, s), dial(t, s)
+	gone.send("CREATE t\nFETCH t 0 wait=1h\n")
+	gone.want("OK")
+	waitFor(t, func() bool { return s.stats.subscribers.Load() == 1 })
+	half.send("FETCH t 0 wait=1h\n")
+	waitFor(t, func() bool { return s.stats.subscribers.Load() == 2 })
+	if err := half.nc.(*net.TCPConn).CloseWrite(); err != nil { // which is no reset
+		t.Fatal(err)
+	}
+	if err := gone.nc.(*net.TCPConn).SetLinger(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := gone.nc.Close(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return s.stats.subscribers.Load() == 1 })
+	writer := dial(t, s)
+	writer.send("MSG t 1\nx\n")
+	writer.want("OK first=0 next=1 ack=written synced=*")
+	if head, _ := half.data(); !matches("DATA * from=0 next=1 end=1 synced=* epoch=0", head) {
+		t.Errorf("got %q", head)
+	}
+	half.ended()
 }

@@ -9,10 +9,6 @@ import (
 	"sluice/wire/text"
 )
 
-// afterEOF is how long a FETCH still waits once its client's stream has ended: a
-// client that is gone looks just like one that has only closed its half.
-const afterEOF = 10 * time.Second
-
 // limits counts what READ and TAIL may still send.
 type limits struct {
 	records, bytes int64 // -1: no limit
@@ -72,12 +68,16 @@ func (w *waiter) begin(r *responder, p *partition, limit time.Duration) *text.Er
 
 // wait returns when the log may have news, the time is up, or the server drains.
 func (w *waiter) wait(ctx context.Context) {
+	if w.r.c.broken.Load() {
+		w.over, w.r.err = true, errGone
+		return
+	}
 	var timeout <-chan time.Time
 	if w.timer != nil {
 		timeout = w.timer.C
 		if w.r.c.ended.Load() && !w.eof {
 			w.eof = true
-			w.timer.Reset(min(afterEOF, w.limit-time.Since(w.began)))
+			w.timer.Reset(min(w.r.c.srv.conf.Conn.afterEOF, w.limit-time.Since(w.began)))
 		}
 	}
 	w.r.flush()
