@@ -99,7 +99,7 @@ func Default() Config {
 		},
 		Conn: ConnConfig{
 			InFlight: 64, ReadBytes: 64 << 10, GroupBytes: 64 << 10,
-			FrameTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, afterEOF: 10 * time.Second,
+			FrameTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, afterEOF: 500 * time.Millisecond,
 		},
 		Writer:     WriterConfig{Count: 1, Queue: 1024, Buffer: 1 << 20},
 		Flusher:    FlusherConfig{Count: 2, Queue: 1024, Tick: 50 * time.Millisecond},
