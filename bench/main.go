@@ -58,7 +58,7 @@ func run(ctx context.Context, s settings) error {
 	}
 	warm := s.measure / 5
 	if s.smoke {
-		s.rounds, s.measure, warm = 1, 100*time.Millisecond, 20*time.Millisecond
+		s.rounds, s.measure, warm = 1, 300*time.Millisecond, 20*time.Millisecond
 	}
 	if s.bin, err = filepath.Abs(s.bin); err != nil {
 		return err

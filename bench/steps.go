@@ -35,7 +35,9 @@ const (
 	followRate = 10_000 // messages a second
 )
 
-// steps are in the order of a round: a limit right before the workloads that are compared with it.
+// steps: W1 is one message in flight on one connection, W2 on sixteen; W3 is pipelined single messages, W3b
+// client batches of 64 KiB; W4 and W5 are W1 and W2 with every answer behind a sync; W8 is from the append to
+// the delivery at a following reader. They are in the order of a round: a limit right before the workloads that are compared with it.
 func (s suite) steps() []step {
 	all := []step{
 		s.raw("round trip", "echo", nothing, 1),
