@@ -38,7 +38,9 @@ func (l *Log) Append(p []byte) (first, next uint64, err error) {
 	}
 	seg := l.active.Load()
 	first, pos := l.next.Load(), seg.size.Load()
-	next = l.stamp(seg, p, first, pos)
+	if next = l.stamp(seg, p, first, pos); next > maxOffset {
+		return 0, 0, l.fail(fmt.Errorf("append to %s: its offsets have reached the last one, %d; go on in a new topic", l.dir, int64(maxOffset)))
+	}
 	if n := int64(len(p)); n > l.largest.Load() {
 		l.largest.Store(n)
 	}

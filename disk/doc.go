@@ -31,7 +31,9 @@
 //	store.go topics.go twofold.go              the directory, its identity, its topics; small files kept twice
 //	log.go segment.go                          Log and segment: fields by owner, life of a segment
 //	append.go flush.go maintain.go close.go    writer, flusher, roller, and the end
-//	open.go recover.go recoverspare.go lost.go opening: names, torn tails, the spare, what lies behind a hole
-//	read.go view.go window.go                  reading: pinned segments, buffered looks at a file
+//	open.go recover.go recoverspare.go         opening: names, torn tails, the spare
+//	read.go time.go view.go window.go          reading by offset and by time: pinned segments, buffered looks at a file
+//	resume.go lost.go                          damage: where whole batches go on behind it
 //	index.go indexfile.go memindex.go          the index: bytes, file, memory
+//	rebuild.go                                 the roller's work on an index that readers found bad
 package disk

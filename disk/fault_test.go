@@ -238,3 +238,22 @@ func wantPromises(t *testing.T, k int, mem *fstest.Mem, o outcome) {
 	must(t, l.Close())
 	must(t, s.Close())
 }
+
+// TestOffsetsEnd: a batch may claim 2^31 records in a few bytes, so a client could reach the end of the numbers.
+func TestOffsetsEnd(t *testing.T) {
+	e := newEnv(t, fstest.NewMem(), small)
+	fill(t, e, 5, 0)
+	must(t, e.l.Close())
+	save(t, e.fs, "topics/t/0/09223372036854775800.log", nil)
+	e.openLog(t)
+	p := build(t, rec{1, "a"}, rec{1, "b"}, rec{1, "c"})
+	for range 2 {
+		_, _, err := e.l.Append(p)
+		must(t, err)
+	}
+	_, _, err := e.l.Append(p)
+	if err == nil || e.l.Next() != 1<<63-2 {
+		t.Fatalf("appended up to %d: %v", e.l.Next(), err)
+	}
+	wantIs(t, e.l.Err(), disk.ErrFailed)
+}
