@@ -34,6 +34,7 @@ type partition struct {
 	f struct { // flusher
 		waiting  list // commands that the next sync answers
 		listed   bool
+		closed   bool  // dropped: its files are closed
 		lastSync int64 // Unix nanoseconds of the last sync's start
 	}
 

@@ -10,6 +10,7 @@ import (
 	"sluice/disk"
 	"sluice/disk/fstest"
 	"sluice/wire/batch"
+	"sluice/wire/text"
 )
 
 // gate holds operations that match until it is opened, and tells when one came.
@@ -329,4 +330,21 @@ func checkRolls(t *testing.T, lines []string) {
 		t.Fatalf("only %d whole rolls in the trace", rolls)
 	}
 	t.Logf("%d rolls, %d operations", rolls, len(lines))
+}
+
+// A FLUSH that has found its topic just before a DROP is answered, not carried
+// out on closed files.
+func TestFlushOfADroppedTopic(t *testing.T) {
+	s := startServer(t, nil)
+	c := dial(t, s)
+	c.send("CREATE t\n")
+	c.want("OK")
+	p := s.catalog.find([]byte("t"), 0)
+	c.send("DROP t\n")
+	c.want("OK")
+	late := &command{op: opSync, verb: text.VerbFlush, part: p, reply: make(chan *command, 1)}
+	p.flusher.in <- late
+	if got := <-late.reply; got.err == nil || got.err.Code != text.CodeNoTopic {
+		t.Errorf("got %v", got.err)
+	}
 }

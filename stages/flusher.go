@@ -74,10 +74,15 @@ func (f *flusher) take(cmd *command) {
 		f.run.logs = append(f.run.logs, p)
 	case opForget:
 		f.sync(p) // whoever waits for it gets an answer first
+		p.f.closed = true
 		f.run.logs = slices.DeleteFunc(f.run.logs, func(q *partition) bool { return q == p })
 		f.run.due = slices.DeleteFunc(f.run.due, func(q *partition) bool { return q == p })
 		cmd.done()
 	case opSync:
+		if p.f.closed { // a FLUSH that found the topic before it was dropped
+			cmd.fail(errDropped)
+			return
+		}
 		if cmd == &p.sync.cmd {
 			p.sync.queued.Store(false) // before the sync, so that a later write can ask again
 		} else {

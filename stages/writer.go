@@ -77,6 +77,9 @@ func (w *writer) Run(context.Context) error {
 // command is nil. After the inbox is closed it goes on until no log is stalled.
 func (w *writer) receive() (*command, bool) {
 	if w.run.stalled == 0 {
+		for len(w.spares) > 0 {
+			<-w.spares // for a log that was dropped meanwhile
+		}
 		cmd, ok := <-w.in
 		return cmd, ok
 	}
@@ -150,6 +153,7 @@ func (w *writer) forget(p *partition) {
 	p.w.closed = true
 	if p.w.stalled {
 		p.w.stalled = false
+		p.waitsForSpare.Store(false)
 		w.run.stalled--
 	}
 	p.w.pending.take().fail(errDropped)
