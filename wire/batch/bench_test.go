@@ -21,7 +21,7 @@ func BenchmarkBuilder(b *testing.B) {
 			for b.Loop() {
 				bld.Reset(buf)
 				for i := range c.count {
-					bld.Add(int64(1_700_000_000_000+i), nil, value, nil)
+					bld.Add(1_700_000_000_000+int64(i), nil, value, nil)
 				}
 				if _, err := bld.Finish(c.codec); err != nil {
 					b.Fatal(err)
@@ -36,7 +36,7 @@ func batch64K(b *testing.B, codec Codec, value int) []byte {
 	b.Helper()
 	entries := make([]entry, 64<<10/value)
 	for i := range entries {
-		entries[i] = entry{time: int64(1_700_000_000_000 + i), value: noise(value)}
+		entries[i] = entry{time: 1_700_000_000_000 + int64(i), value: noise(value)}
 	}
 	return build(b, codec, entries...)
 }

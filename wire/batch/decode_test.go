@@ -158,7 +158,11 @@ func TestDecodeEveryForm(t *testing.T) {
 					if _, err := r.decode(f.codec, src, limit); !errors.Is(err, ErrDecodedTooLarge) {
 						t.Fatalf("cap %d of %d: %v, want ErrDecodedTooLarge", limit, len(want), err)
 					}
-					if len(r.decoded) > max(limit, 0)+zstdSpare {
+					most := max(limit, 0)
+					if f.codec == Zstd {
+						most += zstdSpare
+					}
+					if len(r.decoded) > most {
 						t.Fatalf("cap %d: the buffer has %d bytes", limit, len(r.decoded))
 					}
 				}
@@ -279,7 +283,7 @@ func TestLyingClaims(t *testing.T) {
 			"its snappy data can't be decoded: it claims 62914560 bytes, but can hold at most 528"},
 		{"lz4 2^62", LZ4, lz4Header(1 << 61), ""},
 		{"lz4 2^64-1", LZ4, lz4Header(1<<64 - 1), ""},
-		{"lz4 60 MiB", LZ4, lz4Header(60 << 20), "its lz4 data can't be decoded: it claims 62914560 bytes, but can hold at most 6288"},
+		{"lz4 60 MiB", LZ4, lz4Header(60 << 20), "its lz4 data can't be decoded: it claims 62914560 bytes, but can hold at most 6120"},
 		{"lz4 2", LZ4, lz4Header(2), "its lz4 data can't be decoded: the frame's content size is wrong"},
 		{"zstd 2^61", Zstd, zstdHeader(1 << 61), ""},
 		{"zstd 2^64-1", Zstd, zstdHeader(1<<64 - 1), ""},
@@ -336,11 +340,37 @@ func TestDamagedData(t *testing.T) {
 	}
 }
 
+// Blocks that say how much they are, raw ones and repeated bytes, give a bomb away before any memory is taken.
+func TestZstdBombOfPlainBlocks(t *testing.T) {
+	src := []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38} // no size, a window of 128 KiB
+	for range 10 {
+		src = append(src, 0x02, 0, 0x10, 'x') // 128 KiB of x
+	}
+	src = append(src, 0x0b, 0, 0, 'x') // one more, the last
+	for _, limit := range []int{1<<20 + 1<<18, 1000} {
+		var err error
+		took := allocated(func() { err = new(Reader).Reset(seal(Zstd, 1, src), limit) })
+		if !errors.Is(err, ErrDecodedTooLarge) || took > 16<<10 {
+			t.Errorf("cap %d: %d bytes of memory taken, %v", limit, took, err)
+		}
+	}
+	const size = 10<<17 + 1
+	if got, err := decodeOnce(Zstd, src, size); err != nil || len(got) != size {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
 func TestDecodeFaults(t *testing.T) {
 	frame := func(flags, size byte, rest ...byte) []byte {
 		h := []byte{0x04, 0x22, 0x4d, 0x18, flags, size, byte(xxh32([]byte{flags, size}) >> 8)}
 		return append(h, rest...)
 	}
+	wide := make([]byte, 1000)
+	n, err := lz4.CompressBlock(make([]byte, 64<<10+1), wide, nil)
+	if err != nil || n == 0 {
+		t.Fatal(n, err)
+	}
+	wide = wide[:n]
 	for _, c := range []struct {
 		name  string
 		codec Codec
@@ -370,6 +400,8 @@ func TestDecodeFaults(t *testing.T) {
 		{"lz4, block above its limit", LZ4, frame(0x60, 0x40, 1, 0, 1, 0x80), "its lz4 data can't be decoded: a block is malformed"},
 		{"lz4, block cut", LZ4, frame(0x60, 0x40, 2, 0, 0, 0x80, 'x'), "its lz4 data can't be decoded: the frame is cut off"},
 		{"lz4, block malformed", LZ4, frame(0x60, 0x40, 1, 0, 0, 0, 0xff, 0, 0, 0, 0), "its lz4 data can't be decoded: a block is malformed"},
+		{"lz4, block decodes to more than its limit", LZ4, append(frame(0x60, 0x40, byte(len(wide)), byte(len(wide)>>8), 0, 0), append(wide, 0, 0, 0, 0)...),
+			"its lz4 data can't be decoded: a block is malformed"},
 		{"lz4, block checksum", LZ4, frame(0x70, 0x40, 1, 0, 0, 0x80, 'x', 1, 2, 3, 4, 0, 0, 0, 0), "its lz4 data can't be decoded: a checksum of the frame is wrong"},
 		{"lz4, content checksum", LZ4, frame(0x64, 0x40, 1, 0, 0, 0x80, 'x', 0, 0, 0, 0, 1, 2, 3, 4), "its lz4 data can't be decoded: a checksum of the frame is wrong"},
 		{"lz4, content checksum cut", LZ4, frame(0x64, 0x40, 1, 0, 0, 0x80, 'x', 0, 0, 0, 0, 1), "its lz4 data can't be decoded: the frame is cut off"},
@@ -378,8 +410,10 @@ func TestDecodeFaults(t *testing.T) {
 		{"zstd, text", Zstd, []byte("this is not zstd"), "its zstd data can't be decoded: invalid input: magic number mismatch"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := new(Reader).Reset(seal(c.codec, 1, c.src), 1<<20)
-			wantFault(t, err, c.want, false)
+			for _, had := range []int{0, 1 << 18} { // a new buffer, and one with room for more than is right
+				r := Reader{decoded: make([]byte, had)}
+				wantFault(t, r.Reset(seal(c.codec, 1, c.src), 1<<20), c.want, false)
+			}
 		})
 	}
 }

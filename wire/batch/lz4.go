@@ -13,12 +13,10 @@ import (
 //	frame = magic, flags, block size, [content size 8], checksum 1, blocks, end mark 4, [content checksum 4]
 //	block = size 4 (high bit: stored uncompressed), bytes, [checksum 4]        all little-endian
 const (
-	lz4Magic      = 0x184D2204
-	lz4Skippable  = 0x184D2A50 // and the 15 after it
-	lz4BlockRaw   = 1 << 31
-	lz4RatioBlock = 255 // a block decodes to fewer than this times its bytes, and lz4RatioAdd
-	lz4RatioAdd   = 32
-	lz4Ratio      = 262 // the same for a frame, whose blocks have 5 bytes at least
+	lz4Magic     = 0x184D2204
+	lz4Skippable = 0x184D2A50 // and the 15 after it
+	lz4BlockRaw  = 1 << 31
+	lz4Ratio     = 255 // the most that a byte can add to the output: as the length of a match
 
 	flagVersion         = 0xC0
 	flagVersion1        = 0x40
@@ -185,7 +183,7 @@ func (f *lz4Frame) decodeBlock(dst []byte, n int, block []byte, raw bool) (int, 
 	if len(dst) == 0 {
 		return 0, errFull // the library's assembly takes a nil buffer for one without an end, and writes there
 	}
-	most := min(f.blockMax, lz4RatioBlock*len(block)+lz4RatioAdd)
+	most := min(f.blockMax, lz4Ratio*len(block))
 	whole := len(into) >= most
 	if whole {
 		into = into[:most]

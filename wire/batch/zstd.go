@@ -25,7 +25,7 @@ type zstdFrame struct {
 	size        int   // bytes
 	claim       int64 // content size, -1 unless the frame names it
 	least, most int64 // bounds of the content size by the kinds and numbers of the blocks
-	window      int64 // how far back it may refer; 0 if it is to be skipped
+	window      int64 // how far back it may refer
 }
 
 // parseZstdFrame reads the outside of the frame at the front of src.
@@ -148,9 +148,6 @@ func decodeZstdFrames(buf, src []byte, limit int) ([]byte, error) {
 		}
 		frame := src[:f.size]
 		src = src[f.size:]
-		if f.window == 0 {
-			continue
-		}
 		left := int64(limit - len(out))
 		stop := int64(1) << 62
 		if f.claim < 0 && f.most > left { // the library itself stops at a claim, which has been compared with the limit
