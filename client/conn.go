@@ -39,7 +39,7 @@ func (c *Client) connect(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", c.opt.Addr, err)
 	}
-	k := &conn{nc: nc, br: bufio.NewReaderSize(nc, readBuffer), timeout: c.opt.DialTimeout}
+	k := &conn{nc: nc, br: bufio.NewReaderSize(nc, readBuffer), timeout: 2 * c.opt.DialTimeout} // ctx comes first
 	release := k.closeWith(ctx)
 	err = k.greet(c.opt.Name)
 	if !release() && err == nil {
@@ -79,6 +79,14 @@ func (k *conn) closeWith(ctx context.Context) (release func() bool) {
 
 func (k *conn) close() {
 	_ = k.nc.Close() // all that was to be sent has its answer, or its outcome is unknown whatever Close says
+}
+
+// resetWhenClosed makes close a reset. It is for connections that only read: a server can't tell an orderly close from
+// the close of one half, and would hold a FETCH that waits, with all that belongs to it, for somebody who has left.
+func (k *conn) resetWhenClosed() {
+	if tcp, ok := k.nc.(interface{ SetLinger(sec int) error }); ok {
+		_ = tcp.SetLinger(0) // without it the server finds out a little later
+	}
 }
 
 // write sends b whole. On an error the server has not got all of b: what it did not get whole it does not carry out.

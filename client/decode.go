@@ -37,8 +37,10 @@ func (c *Consumer) record() Record {
 	r := Record{Offset: c.raw.Offset, Time: time.UnixMilli(c.raw.Time)}
 	if c.opt.ShareBytes {
 		r.Key, r.Value = c.raw.Key, c.raw.Value
-		r.Headers = c.headers(c.rec.Headers[:0])
-		c.rec.Headers = r.Headers
+		if c.raw.HeaderCount > 0 {
+			r.Headers = c.headers(c.shared[:0])
+			c.shared = r.Headers
+		}
 		return r
 	}
 	r.Key, r.Value = c.keep(c.raw.Key), c.keep(c.raw.Value)
@@ -69,7 +71,7 @@ func (c *Consumer) keep(b []byte) []byte {
 	if len(b) > arenaSize/4 {
 		return append(make([]byte, 0, len(b)), b...)
 	}
-	if len(b) > cap(c.arena)-len(c.arena) {
+	if c.arena == nil || len(b) > cap(c.arena)-len(c.arena) { // of a nil arena, an empty part would be nil
 		c.arena = make([]byte, 0, arenaSize)
 	}
 	at := len(c.arena)

@@ -146,6 +146,7 @@ func (f *fetcher) try(ctx context.Context, p *piece) error {
 			return err
 		}
 		f.k, f.fresh = k, true
+		k.resetWhenClosed()
 	}
 	release := f.k.closeWith(ctx)
 	defer release()
