@@ -27,8 +27,8 @@ type Consumer struct {
 
 	reader batch.Reader
 	raw    batch.Record
-	rec    Record
-	arena  []byte // what yielded records point into; filled once, never again
+	shared []Header // ShareBytes: of the record yielded last
+	arena  []byte   // what yielded records point into; filled once, never again
 }
 
 // Consumer makes a consumer for "topic" or "topic/3". It connects when its records are asked for.

@@ -80,12 +80,15 @@ func (p *Producer) result(b *outgoing, a *text.Answer) (Result, error) {
 func (p *Producer) refused(l *link, b *outgoing, a *text.Answer) {
 	err := answerError("append", p.topic, a)
 	again := noEffect(a.Code) && p.c.opt.Retry.For >= 0 || a.Code == Unknown && p.opt.OnUnknown == UnknownResend
+	s := &p.s
+	s.Lock()
+	l.stopping = a.Code == ShuttingDown
+	s.Unlock()
 	if !again {
 		p.settleHeld()
 		p.landed(l, b, Result{}, err)
 		return
 	}
-	s := &p.s
 	s.Lock()
 	defer s.Unlock()
 	b.why = err

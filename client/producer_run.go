@@ -19,6 +19,9 @@ type link struct {
 	dead   bool  // the reader returns
 	err    error // why
 	useful bool  // it has had an answer
+	// The server has refused a request as it is stopping. That answer closes the connection, and it comes in the order of
+	// the requests: those behind it were not looked at.
+	stopping bool
 }
 
 // run is the goroutine that owns the connection: it connects, writes batches, and decides what becomes of them when
@@ -94,10 +97,19 @@ func (p *Producer) decide() step {
 		return p.restLocked(restNot, s.trouble.notBefore)
 	case s.link == nil:
 		return step{do: doConnect}
-	case len(s.flying) >= p.opt.MaxInFlight:
+	case len(s.flying) >= p.inFlightLocked():
 		return p.restLocked(restNot, time.Time{})
 	}
 	return p.chooseLocked()
+}
+
+// inFlightLocked is MaxInFlight, but 1 until a refusal or a lost connection is overcome: if the second of two requests
+// got through where the first was refused, the first could not be tried again.
+func (p *Producer) inFlightLocked() int {
+	if !p.s.trouble.since.IsZero() {
+		return 1
+	}
+	return p.opt.MaxInFlight
 }
 
 // restLocked notes which calls end the rest. What they change they change under the lock, so nothing comes unseen
@@ -249,7 +261,7 @@ func (p *Producer) bury() {
 		p.lostNoneLocked(l.err)
 		flying = nil // a PING
 	}
-	if len(flying) == 0 || p.opt.OnUnknown == UnknownResend {
+	if len(flying) == 0 || l.stopping && p.c.opt.Retry.For >= 0 || p.opt.OnUnknown == UnknownResend {
 		s.queue = slices.Concat(held, flying, s.queue)
 		refused := len(s.queue) > 0 && s.queue[0].why != nil
 		again := refused || len(flying) > 0 || !l.useful && p.pendingLocked()
@@ -264,7 +276,11 @@ func (p *Producer) bury() {
 		p.finish(b, Result{}, b.why)
 	}
 	for _, b := range flying {
-		p.finish(b, Result{}, unknown("append", p.topic, l.err))
+		if l.stopping {
+			p.finish(b, Result{}, fmt.Errorf("append %s: not carried out: %w", p.topic, l.err))
+		} else {
+			p.finish(b, Result{}, unknown("append", p.topic, l.err))
+		}
 	}
 }
 

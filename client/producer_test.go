@@ -147,13 +147,24 @@ func TestRefusalsAreTriedAgain(t *testing.T) {
 		{"REFUSED once", []func(*peer){refuse("REFUSED", 1)}, client.ProducerOptions{MaxInFlight: 1}, "a:0 b:1", "a b"},
 		{"DISK_FULL for both in flight", []func(*peer){refuse("DISK_FULL", 2)}, client.ProducerOptions{}, "a:0 b:1", "a b"},
 		{"TIMEOUT five times", []func(*peer){refuse("TIMEOUT", 5)}, client.ProducerOptions{MaxInFlight: 1}, "a:0 b:1", "a b"},
-		{"room for the second: the first must not follow it", []func(*peer){refuse("DISK_FULL", 1)},
+		{"room for the second: the first must not follow it", []func(*peer){func(p *peer) {
+			p.batch()
+			b := p.batch()
+			p.say("ERR DISK_FULL - no room")
+			p.appended(log.take(b), 1)
+			p.accept(log)
+		}},
 			client.ProducerOptions{}, "a:DISK_FULL b:0", "b"},
 		{"for ever", []func(*peer){refuse("OVERLOADED", 1<<20)}, client.ProducerOptions{}, "a:OVERLOADED b:OVERLOADED", ""},
 		{"stopping, then another server", []func(*peer){func(p *peer) {
 			p.batch()
 			p.say("ERR SHUTTING_DOWN - good bye")
 		}, rest}, client.ProducerOptions{MaxInFlight: 1}, "a:0 b:1", "a b"},
+		{"stopping, with another request behind", []func(*peer){func(p *peer) {
+			p.batch()
+			p.batch()
+			p.say("ERR SHUTTING_DOWN - good bye")
+		}, rest}, client.ProducerOptions{}, "a:0 b:1", "a b"},
 		{"no connection, for a while", []func(*peer){unreachable, unreachable, unreachable, rest}, client.ProducerOptions{}, "a:0 b:1", "a b"},
 		{"OVERLOADED at accept", []func(*peer){func(p *peer) { p.say("ERR OVERLOADED - too many connections") }, rest},
 			client.ProducerOptions{MaxInFlight: 1}, "a:0 b:1", "a b"},

@@ -9,7 +9,7 @@ import (
 // Record is one record of a log.
 type Record struct {
 	Offset  uint64    // given by the server; a Producer ignores it
-	Time    time.Time // to the millisecond; a Producer takes the zero time for now
+	Time    time.Time // to the millisecond; a Producer takes the zero time to be the present
 	Key     []byte    // nil = none
 	Value   []byte    // nil = null
 	Headers []Header

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"io"
+	"net"
 	"strings"
 	"syscall"
 	"testing"
@@ -82,5 +85,45 @@ func TestServeRefuses(t *testing.T) {
 		if status != c.status || !strings.Contains(errs, c.want) || !strings.HasPrefix(errs, "sluice: serve: ") {
 			t.Errorf("%v: status %d, %q; want %d and %q", c.args, status, errs, c.status, c.want)
 		}
+	}
+}
+
+// The first signal waits for a client that does not take its answer; the second does not wait at all.
+func TestServeEndsOnTheSecondSignal(t *testing.T) {
+	t.Parallel()
+	p := start(t, "serve", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--http", "")
+	out, err := p.cmd.StdoutPipe()
+	must(t, err)
+	p.cmd.Stderr = nil
+	log, err := p.cmd.StderrPipe()
+	must(t, err)
+	must(t, p.cmd.Start())
+	ready, err := bufio.NewReader(out).ReadString('\n')
+	must(t, err)
+	m := readyLine.FindStringSubmatch(strings.TrimSpace(ready))
+	if m == nil || m[2] != "none" {
+		t.Fatalf("%q", ready)
+	}
+	const record, records = 64 << 10, 512 // 32 MiB, more than the sockets hold
+	fine(t, strings.Repeat(strings.Repeat("x", record)+"\n", records), "append", "t", "--server", m[1])
+	slow, err := net.Dial("tcp", m[1])
+	must(t, err)
+	defer slow.Close()
+	_, err = slow.Write([]byte("READ t 0\n"))
+	must(t, err)
+	_, err = io.ReadFull(slow, make([]byte, record)) // it has begun
+	must(t, err)
+
+	p.signal(syscall.SIGTERM)
+	for lines := bufio.NewScanner(log); lines.Scan(); {
+		if strings.Contains(lines.Text(), "second signal ends the process") {
+			p.signal(syscall.SIGTERM)
+			break
+		}
+	}
+	rest, err := io.ReadAll(log)
+	must(t, err)
+	if got := p.status(); got != exitFailure || !strings.Contains(string(rest), "sluice: serve: ended at once by a second signal") {
+		t.Fatalf("status %d: %s", got, rest)
 	}
 }
