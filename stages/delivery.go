@@ -1,6 +1,7 @@
 package stages
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -295,34 +296,16 @@ func (r *responder) sendRecords(ctx context.Context, cmd *command, end uint64, l
 	return nil
 }
 
-// sendBatch writes one batch's records as text. Memory for decoding comes out of
-// its own budget, in steps: few batches need the most that is allowed.
+// sendBatch writes one batch's records as text.
 func (r *responder) sendBatch(ctx context.Context, cmd *command, h batch.Header, b []byte, end uint64, left *limits) *text.Error {
-	limit := min(1<<20, batch.MaxSize)
-	budget := r.c.srv.decodeMemory
-	if h.Codec() != batch.None {
-		if err := budget.Reserve(ctx, int64(limit)); err != nil {
-			return readError(cmd, err)
-		}
+	paid, err := r.decode(ctx, h, b)
+	if paid > 0 {
 		defer func() {
 			r.records = batch.Reader{} // its decode buffer is no longer paid for
-			budget.Free(int64(limit))
+			r.c.srv.decodeMemory.Free(paid)
 		}()
 	}
-	err := r.records.Reset(b, limit)
-	for errors.Is(err, batch.ErrDecodedTooLarge) && limit < batch.MaxSize {
-		budget.Free(int64(limit))
-		limit *= 4
-		if err := budget.Reserve(ctx, int64(limit)); err != nil {
-			limit = 0
-			return readError(cmd, err)
-		}
-		err = r.records.Reset(b, limit)
-	}
-	if err != nil {
-		return readError(cmd, &disk.CorruptError{From: h.BaseOffset, Next: h.Next(), Where: cmd.part.String(), Why: err.Error()})
-	}
-	for !left.reached && r.records.Next(&r.record) && r.record.Offset < end {
+	for err == nil && !left.reached && r.records.Next(&r.record) && r.record.Offset < end {
 		rec := &r.record
 		if rec.Offset < cmd.read.offset {
 			continue
@@ -335,13 +318,34 @@ func (r *responder) sendBatch(ctx context.Context, cmd *command, h batch.Header,
 		cmd.read.offset = rec.Offset + 1
 		left.take(1, int64(len(rec.Key)+len(rec.Value)))
 		if r.err != nil || cmd.verb == text.VerbTail && cmd.read.interrupted.Load() {
-			return nil
+			left.reached = true
 		}
 	}
-	if err := r.records.Err(); err != nil {
+	if err = cmp.Or(err, r.records.Err()); err != nil {
 		return readError(cmd, &disk.CorruptError{From: h.BaseOffset, Next: h.Next(), Where: cmd.part.String(), Why: err.Error()})
 	}
 	return nil
+}
+
+// decode opens the batch in r.records. Memory for a compressed one comes out of a
+// budget of its own, in steps, as few batches need the most that is allowed; what
+// was paid is to be given back, whatever the error.
+func (r *responder) decode(ctx context.Context, h batch.Header, b []byte) (paid int64, err error) {
+	if h.Codec() == batch.None {
+		return 0, r.records.Reset(b, batch.MaxSize)
+	}
+	budget := r.c.srv.decodeMemory
+	for limit := int64(1 << 20); ; limit *= 4 {
+		if err := budget.Reserve(ctx, limit); err != nil {
+			return 0, err
+		}
+		err := r.records.Reset(b, int(limit))
+		if !errors.Is(err, batch.ErrDecodedTooLarge) || limit >= batch.MaxSize {
+			return limit, err
+		}
+		r.records = batch.Reader{}
+		budget.Free(limit)
+	}
 }
 
 // sendRecord writes one REC. A large one goes to the socket from where it lies.

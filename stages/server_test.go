@@ -204,3 +204,38 @@ func TestResetEndsAFetchThatWaits(t *testing.T) {
 	}
 	half.ended()
 }
+
+// A TAIL that is interrupted while it sends ends at a record's boundary, with
+// nothing left out before it.
+func TestTailInterruptedWhileItSends(t *testing.T) {
+	s := startServer(t, func(c *Config) { c.Conn.GroupBytes = 4 << 10 })
+	c := dial(t, s)
+	const n = 20_000
+	value := strings.Repeat("x", 500)
+	for range n / 100 {
+		c.send("%s", strings.Repeat(fmt.Sprintf("MSG t %d\n%s\n", len(value), value), 100))
+		for range 100 {
+			c.line()
+		}
+	}
+	c.send("TAIL t 0\n")
+	c.want("REC offset=0 time=* key=-1 n=500", value)
+	c.send("PING\n") // most of the records are still on the other side of a full socket
+	next := 1
+	for {
+		line := c.line()
+		if strings.HasPrefix(line, "OK next=") {
+			if want := fmt.Sprintf("OK next=%d end=%d epoch=0", next, n); line != want {
+				t.Fatalf("got %q, want %q", line, want)
+			}
+			break
+		}
+		if want := fmt.Sprintf("REC offset=%d ", next); !strings.HasPrefix(line, want) {
+			t.Fatalf("got %q, want %q", line, want)
+		}
+		c.want(value)
+		next++
+	}
+	c.want("OK pong=1")
+	t.Logf("interrupted behind %d of %d records", next, n)
+}
