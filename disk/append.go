@@ -12,7 +12,7 @@ import (
 // Fits tells whether n more bytes stay inside segment.bytes, or the active segment is empty and takes them alone. A
 // failed log fits everything: its Append then tells why. WRITER ONLY.
 func (l *Log) Fits(n int) bool {
-	size := l.active.Load().size.Load()
+	size := l.state.Load().active.size.Load()
 	return size == 0 || size+int64(n) <= l.opt.SegmentBytes || l.failure.Load() != nil
 }
 
@@ -22,7 +22,7 @@ func (l *Log) Room() (bytes int64, empty bool) {
 	if l.failure.Load() != nil {
 		return math.MaxInt64, false
 	}
-	size := l.active.Load().size.Load()
+	size := l.state.Load().active.size.Load()
 	return max(l.opt.SegmentBytes-size, 0), size == 0
 }
 
@@ -36,7 +36,7 @@ func (l *Log) Append(p []byte) (first, next uint64, err error) {
 	if err := l.Err(); err != nil {
 		return 0, 0, err
 	}
-	seg := l.active.Load()
+	seg := l.state.Load().active
 	first, pos := l.next.Load(), seg.size.Load()
 	if next = l.stamp(seg, p, first, pos); next > maxOffset {
 		return 0, 0, l.fail(fmt.Errorf("append to %s: its offsets have reached the last one, %d; go on in a new topic", l.dir, int64(maxOffset)))
@@ -97,17 +97,14 @@ func (l *Log) appendFailed(seg *segment, pos int64, err error) error {
 // one is wanted (MaintenanceDue), but cannot make it before the last roll is done, which needs a Sync. An empty active
 // segment is as good as a new one and stays. WRITER ONLY.
 func (l *Log) Roll() bool {
-	old := l.active.Load()
+	st := l.state.Load()
+	old, s := st.active, st.spare
 	if old.size.Load() == 0 {
 		return true
 	}
-	s := l.spare.Load()
 	if s == nil {
 		l.spareWanted.Store(true)
 		return false
-	}
-	if l.prev.Load() != nil {
-		panic("BUG: a spare was made while a roll was under way")
 	}
 	s.base = l.next.Load()
 	s.end.Store(s.base)
@@ -118,9 +115,7 @@ func (l *Log) Roll() bool {
 	l.list.bytes += old.size.Load()
 	l.list.Unlock()
 
-	l.spare.Store(nil)
 	l.spareWanted.Store(false)
-	l.prev.Store(old)
-	l.active.Store(s)
+	l.step(st, state{active: s, prev: old})
 	return true
 }

@@ -14,7 +14,7 @@ func (l *Log) Close() error {
 	}
 	if l.Err() == nil {
 		errs = append(errs, l.dropSpare())
-	} else if s := l.spare.Swap(nil); s != nil {
+	} else if s := l.state.Load().spare; s != nil {
 		errs = append(errs, s.live.release(ByController))
 	}
 	l.list.Lock()
@@ -47,7 +47,7 @@ func (l *Log) settle() error {
 	if l.Err() != nil {
 		return err
 	}
-	active := l.active.Load()
+	active := l.state.Load().active
 	if active.allocated.Load() > active.size.Load() {
 		if cut := l.cutToSize(ByController, active); cut != nil {
 			err = errors.Join(err, l.fail(cut))
@@ -58,7 +58,7 @@ func (l *Log) settle() error {
 
 // dropSpare removes a spare that was never used. Its name need not be gone durably: opening drops an empty one.
 func (l *Log) dropSpare() error {
-	s := l.spare.Swap(nil)
+	s := l.state.Load().spare
 	if s == nil {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"sluice/disk"
@@ -20,7 +21,13 @@ type crew struct {
 	flush   chan struct{} // one place: asked already is asked
 	roll    chan struct{}
 	spares  chan struct{}
-	durable uint64 // flusher's
+	durable uint64      // flusher's
+	over    atomic.Bool // something failed: readers stop waiting for the rest
+}
+
+func (c *crew) fail(format string, args ...any) {
+	c.over.Store(true)
+	c.t.Errorf(format, args...)
 }
 
 func ask(c chan struct{}) {
@@ -42,7 +49,7 @@ func (c *crew) write() {
 			<-c.spares
 		}
 		if _, _, err := c.l.Append(p); err != nil {
-			c.t.Error(err)
+			c.fail("%v", err)
 			return
 		}
 		if c.l.MaintenanceDue() {
@@ -59,7 +66,7 @@ func (c *crew) sync() {
 	for range c.flush {
 		durable, err := c.l.Sync()
 		if err != nil || durable < c.durable {
-			c.t.Errorf("synced from %d to %d, %v", c.durable, durable, err)
+			c.fail("synced from %d to %d, %v", c.durable, durable, err)
 		}
 		c.durable = durable
 		if c.l.MaintenanceDue() {
@@ -73,7 +80,7 @@ func (c *crew) maintain() {
 	for range c.roll {
 		spare, err := c.l.Maintain()
 		if err != nil {
-			c.t.Error(err)
+			c.fail("%v", err)
 		}
 		if spare {
 			ask(c.spares)
@@ -86,10 +93,10 @@ func (c *crew) read(from uint64, size int) {
 	var cur disk.Cursor
 	var r batch.Reader
 	buf := make([]byte, size)
-	for from < uint64(c.n) {
+	for from < uint64(c.n) && !c.over.Load() {
 		ch, err := c.l.ReadAt(buf, from, &cur)
 		if err != nil {
-			c.t.Errorf("offset %d: %v", from, err)
+			c.fail("offset %d: %v", from, err)
 			return
 		}
 		if len(ch.Bytes) == 0 {
@@ -97,11 +104,11 @@ func (c *crew) read(from uint64, size int) {
 			continue
 		}
 		if ch.Next > c.l.Next() {
-			c.t.Errorf("read up to %d, the end is %d", ch.Next, c.l.Next())
+			c.fail("read up to %d, the end is %d", ch.Next, c.l.Next())
 		}
 		for _, x := range records(c.t, &r, ch, from) {
 			if x.value != valueAt(int(from)) {
-				c.t.Errorf("offset %d has %q", from, x.value)
+				c.fail("offset %d has %q", from, x.value)
 			}
 			from++
 		}
@@ -111,7 +118,7 @@ func (c *crew) read(from uint64, size int) {
 // jump reads single records at offsets all over the log, and asks for their times.
 func (c *crew) jump() {
 	var r batch.Reader
-	for i := 0; c.l.Next() < uint64(c.n); i++ {
+	for i := 0; c.l.Next() < uint64(c.n) && !c.over.Load(); i++ {
 		next := c.l.Next()
 		if next == 0 {
 			runtime.Gosched()
@@ -120,14 +127,14 @@ func (c *crew) jump() {
 		from := uint64(i*7919) % next
 		ch, err := c.l.ReadAt(make([]byte, 1000), from, nil)
 		if err != nil {
-			c.t.Error(err)
+			c.fail("%v", err)
 			return
 		}
 		if got := records(c.t, &r, ch, from); got[0].value != valueAt(int(from)) {
-			c.t.Errorf("offset %d has %q", from, got[0].value)
+			c.fail("offset %d has %q", from, got[0].value)
 		}
 		if off, err := c.l.OffsetAt(int64(from)); err != nil || off != from {
-			c.t.Errorf("time %d is at %d, %v", from, off, err)
+			c.fail("time %d is at %d, %v", from, off, err)
 		}
 		_, _ = c.l.Info(), c.l.Err()
 	}

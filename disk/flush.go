@@ -12,15 +12,13 @@ func (l *Log) sync(by By) (uint64, error) {
 	if err := l.Err(); err != nil {
 		return l.Durable(), err
 	}
-	// active is loaded before prev, as the writer stores them the other way round: a segment that is active here has its
-	// predecessor, if that is unsynced, in prev. Loaded in the other order a roll in between would hide the predecessor.
-	active := l.active.Load()
-	if prev := l.prev.Load(); prev != nil && prev != active && !prev.synced.Load() {
-		if err := l.syncSegment(by, prev); err != nil {
+	st := l.state.Load() // both at once: a new active segment without its predecessor would take the point too far
+	if st.prev != nil && !st.prev.synced.Load() {
+		if err := l.syncSegment(by, st.prev); err != nil {
 			return l.Durable(), err
 		}
 	}
-	err := l.syncSegment(by, active)
+	err := l.syncSegment(by, st.active)
 	return l.Durable(), err
 }
 

@@ -36,17 +36,14 @@ type Log struct {
 
 	rebuild rebuild // roller only
 
-	// active: stored by the writer at a roll. prev: rolled but not yet sealed, or its successor not yet named: stored by
-	// the writer before active, cleared by the roller. spare: stored by the roller, taken by the writer. There is a
-	// spare only while there is no prev, so at most one roll is under way.
-	active, prev, spare atomic.Pointer[segment]
-	next                atomic.Uint64 // stored by the writer, after the active segment's size
-	durable             atomic.Uint64 // stored by the flusher
-	oldest              atomic.Uint64
-	spareWanted         atomic.Bool  // a roll found none
-	indexWanted         atomic.Bool  // a reader found none, or a bad one
-	largest             atomic.Int64 // bytes of the largest append so far, stored by the writer
-	failure             atomic.Pointer[failure]
+	state       atomic.Pointer[state]
+	next        atomic.Uint64 // stored by the writer, after the active segment's size
+	durable     atomic.Uint64 // stored by the flusher
+	oldest      atomic.Uint64
+	spareWanted atomic.Bool  // a roll found none; stored by the writer
+	indexWanted atomic.Bool  // a reader found none, or a bad one
+	largest     atomic.Int64 // bytes of the largest append so far, stored by the writer
+	failure     atomic.Pointer[failure]
 
 	// Locked by the writer at a roll, by the roller when a segment is sealed, by Close; read-locked by readers.
 	list struct {
@@ -54,6 +51,23 @@ type Log struct {
 		segs   []*segment // by base; never empty
 		bytes  int64      // in all but the active one
 		closed bool
+	}
+}
+
+// state is which segment is what. It goes round in one direction, and in each state only one stage may take the step:
+//
+//	{active}        roller, having made a spare    ->  {active, spare}
+//	{active, spare} writer, at a roll              ->  {active, prev}: the spare, and the one before
+//	{active, prev}  roller, having finished a roll ->  {active}
+//
+// It is one value: with a pointer for each, a roller that looked in the middle of a roll took it for a log without
+// spare, and removed the file that was just becoming the active one.
+type state struct{ active, prev, spare *segment }
+
+// step moves the state on.
+func (l *Log) step(from *state, to state) {
+	if !l.state.CompareAndSwap(from, &to) {
+		panic("BUG: two stages moved a log's segments at once")
 	}
 }
 

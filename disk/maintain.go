@@ -22,12 +22,12 @@ func (l *Log) MaintenanceDue() bool {
 	if l.failure.Load() != nil {
 		return false
 	}
-	if prev := l.prev.Load(); prev != nil && prev.synced.Load() {
-		return true
-	}
-	active := l.active.Load()
-	return l.growDue(active) || l.spareDue(active) || l.indexWanted.Load()
+	st := l.state.Load()
+	return st.rollDue() || l.growDue(st.active) || l.spareDue(st) || l.indexWanted.Load()
 }
+
+// rollDue: the segment before the active one is synced, and its roll can be finished.
+func (st *state) rollDue() bool { return st.prev != nil && st.prev.synced.Load() }
 
 func (l *Log) growDue(active *segment) bool {
 	size, allocated := active.size.Load(), active.allocated.Load()
@@ -36,11 +36,11 @@ func (l *Log) growDue(active *segment) bool {
 
 // spareDue: three quarters of the segment are used, or two of the largest appends no longer fit (which comes earlier in
 // tiny segments), or a roll has already asked.
-func (l *Log) spareDue(active *segment) bool {
-	if l.spare.Load() != nil || l.prev.Load() != nil {
+func (l *Log) spareDue(st *state) bool {
+	if st.spare != nil || st.prev != nil {
 		return false
 	}
-	size, limit := active.size.Load(), l.opt.SegmentBytes
+	size, limit := st.active.size.Load(), l.opt.SegmentBytes
 	return l.spareWanted.Load() || size >= limit/4*3 || (size > 0 && limit-size < 2*l.largest.Load())
 }
 
@@ -58,17 +58,17 @@ func (l *Log) Maintain() (spare bool, err error) {
 	if l.failure.Load() == nil {
 		err = errors.Join(err, l.finishRoll(ByRoller))
 	}
-	if l.failure.Load() == nil && l.spareDue(l.active.Load()) {
+	if l.failure.Load() == nil && l.spareDue(l.state.Load()) {
 		err = errors.Join(err, l.makeSpare())
 	}
 	if l.failure.Load() == nil {
 		err = errors.Join(err, l.rebuildIndex())
 	}
-	return l.spare.Load() != nil, err
+	return l.state.Load().spare != nil, err
 }
 
 func (l *Log) grow() error {
-	active := l.active.Load()
+	active := l.state.Load().active
 	if !l.growDue(active) {
 		return nil
 	}
@@ -87,10 +87,11 @@ func (l *Log) grow() error {
 // finishRoll does what a roll left to do, once the old segment is synced, in the order of F1: cut to size, sync, index,
 // rename the new segment, sync the directory. Every step may be the last before a crash; recovery takes it from there.
 func (l *Log) finishRoll(by By) error {
-	old := l.prev.Load()
-	if old == nil || !old.synced.Load() {
+	st := l.state.Load()
+	if !st.rollDue() {
 		return nil
 	}
+	old := st.prev
 	var indexErr error
 	if !old.sealed {
 		if err := l.cutToSize(by, old); err != nil {
@@ -101,10 +102,10 @@ func (l *Log) finishRoll(by By) error {
 			indexErr = errors.Join(indexErr, err)
 		}
 	}
-	if err := l.nameActive(by); err != nil {
+	if err := l.nameActive(by, st.active); err != nil {
 		return errors.Join(indexErr, err)
 	}
-	l.prev.Store(nil)
+	l.step(st, state{active: st.active})
 	return indexErr
 }
 
@@ -134,8 +135,7 @@ func (l *Log) seal(by By, s *segment) error {
 }
 
 // nameActive renames next.seg to its base. Acks hold under either name, so a lack of space only postpones it.
-func (l *Log) nameActive(by By) error {
-	active := l.active.Load()
+func (l *Log) nameActive(by By, active *segment) error {
 	if active.unnamed {
 		name := l.path(segmentName(active.base))
 		if err := l.fs.Rename(by, l.path(spareName), name); err != nil {
@@ -155,6 +155,10 @@ func (l *Log) nameActive(by By) error {
 
 // makeSpare creates the next segment ahead: allocated, and durable in its directory before the first batch can be in it.
 func (l *Log) makeSpare() error {
+	st := l.state.Load()
+	if st.active.unnamed {
+		panic("BUG: a spare is wanted while the active segment has its name")
+	}
 	name := l.path(spareName)
 	f, err := l.fs.Create(ByRoller, name)
 	if errors.Is(err, fs.ErrExist) { // left by an attempt that could not be undone
@@ -180,6 +184,6 @@ func (l *Log) makeSpare() error {
 		return errors.Join(l.fail(fmt.Errorf("make %s durable: %w", name, err)), f.Close(ByRoller))
 	}
 	s.allocated.Store(size)
-	l.spare.Store(s)
+	l.step(st, state{active: st.active, spare: s})
 	return nil
 }

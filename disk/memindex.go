@@ -17,8 +17,8 @@ const (
 	minTime    = -1 << 63
 	chunkSize  = 256 // entries: one allocation in 1 MiB of log at the usual interval
 	maxRel     = 1<<32 - 1
-	maxSegment = 1<<32 - 1 // bytes: every batch of a segment starts at a position of 32 bits
-	minBatch   = 61        // bytes of the smallest header, so the most entries a segment can need
+	maxSegment = 1 << 32 // bytes: every batch of a segment starts at a position of 32 bits
+	minBatch   = 61      // bytes of the smallest header, so the most entries a segment can need
 )
 
 // memIndex is the index of a segment that still grows. The writer adds entries and publishes them by their count; any
@@ -61,7 +61,7 @@ func (ix *memIndex) note(rel uint64, pos, batchMaxTime int64, crc uint32) {
 
 func (ix *memIndex) add(rel uint64, pos int64) {
 	c := int(ix.added / chunkSize)
-	if c >= len(ix.chunks) || rel > maxRel || pos > maxSegment {
+	if c >= len(ix.chunks) || rel > maxRel || pos >= maxSegment {
 		return
 	}
 	chunk := ix.chunks[c].Load()

@@ -183,7 +183,7 @@ func (p *opener) publish() {
 		l.list.bytes += s.size.Load()
 	}
 	l.oldest.Store(p.named[0].base)
-	l.active.Store(active)
+	l.state.Store(&state{active: active})
 	l.next.Store(active.end.Load())
 	l.durable.Store(active.end.Load())
 }
