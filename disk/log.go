@@ -19,7 +19,7 @@ const (
 
 // LogOptions are a log's settings. Zero means the default.
 type LogOptions struct {
-	SegmentBytes  int64       // a segment is rolled before it would pass this; default 256 MiB, at most 4 GiB - 1
+	SegmentBytes  int64       // a segment is rolled before it would pass this; default 256 MiB, at most 4 GiB
 	IndexInterval int64       // bytes of log between two entries of the index; default 4 KiB
 	Epoch         int32       // stamped into every appended batch
 	Clock         sched.Clock // measures Recovery.Took; default time.Now

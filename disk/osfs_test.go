@@ -14,11 +14,16 @@ func TestGrowWithoutReserve(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := file.(*osFile)
-	const n = 500
+	const n = 20000
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for i := range n {
-			if err := f.grow(int64(i)); err != nil {
+		for size := int64(0); size < n; {
+			var err error
+			if size, err = f.Size(); err != nil {
+				t.Error(err)
+				return
+			}
+			if err := f.grow(min(size+1, n)); err != nil {
 				t.Error(err)
 			}
 		}

@@ -41,6 +41,7 @@ func TestStoreIdentity(t *testing.T) {
 func TestNodeCopies(t *testing.T) {
 	const value = `{"format":2,"node":"x","created":"2026-01-01T00:00:00Z"}`
 	newer := fmt.Sprintf(`{"value":%s,"crc32c":"%08x"}`, value, crc32.Checksum([]byte(value), crc32.MakeTable(crc32.Castagnoli)))
+	altered := strings.Replace(newer, "2", "1", 1) // format 1, under the checksum of format 2
 	for _, c := range []struct {
 		name          string
 		first, second string // "": as it is; "-": gone
@@ -51,6 +52,8 @@ func TestNodeCopies(t *testing.T) {
 		{"second gone", "", "-", ""},
 		{"first damaged", "x", "", ""},
 		{"second damaged", "", "{}", ""},
+		{"first altered", altered, "", ""},
+		{"second altered", "", altered, ""},
 		{"both damaged", "x", "{}", "damaged"},
 		{"one damaged, one gone", "-", "x", "damaged"},
 		{"both gone", "-", "-", "no node.json"},
@@ -159,7 +162,7 @@ func TestOpenOnce(t *testing.T) {
 
 func TestLogOptionsAreChecked(t *testing.T) {
 	e := newEnv(t, fstest.NewMem(), small)
-	for _, o := range []disk.LogOptions{{SegmentBytes: -1}, {SegmentBytes: 1 << 32}, {IndexInterval: -1}} {
+	for _, o := range []disk.LogOptions{{SegmentBytes: -1}, {SegmentBytes: 1<<32 + 1}, {IndexInterval: -1}} {
 		if _, _, err := e.s.OpenLog(disk.ByOpen, "t", 1, o); err == nil {
 			t.Errorf("%+v was taken", o)
 		}
