@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"sluice/sched"
 	"sluice/wire/batch"
 	"sluice/wire/text"
 )
@@ -24,6 +25,7 @@ type parser struct {
 	num     uint64 // of the request at hand, from 1
 	counted uint64 // requests that STATS knows of
 	tail    *command
+	spare   *command // reserved for the next request; nil: none
 
 	group struct { // MSGs that travel as one command; cmd == nil: none
 		cmd     *command
@@ -127,9 +129,11 @@ func (p *parser) msg(ctx context.Context, part *partition, ack text.Ack, size in
 		p.flush()
 	}
 	if g.cmd == nil {
-		if err := p.begin(ctx, part, ack, need); err != nil {
+		buf, err := p.lease(ctx, part, need)
+		if err != nil {
 			return err
 		}
+		p.open(part, ack, buf)
 	}
 	p.add(payload, message{keyLen, valueLen, ms, timed})
 	return nil
@@ -164,39 +168,41 @@ func (p *parser) add(payload []byte, m message) {
 // the builder never writes over what it has still to move.
 func (p *parser) largeMsg(ctx context.Context, part *partition, ack text.Ack, m message) error {
 	p.flush()
-	if err := p.begin(ctx, part, ack, batch.RecordSize(m.keyLen, m.valueLen)); err != nil {
+	need := batch.RecordSize(m.keyLen, m.valueLen)
+	buf, err := p.lease(ctx, part, need)
+	if err != nil {
 		return err
 	}
-	cmd := p.group.cmd
-	p.group.cmd = nil // it must not be sent while it is being received
-	b := cmd.buf.B[:batch.HeaderSize+batch.RecordSize(m.keyLen, m.valueLen)]
+	b := buf.B[:batch.HeaderSize+need]
 	payload := b[len(b)-max(m.keyLen, 0)-max(m.valueLen, 0):]
 	if err := p.r.payloadInto(payload); err != nil {
-		cmd.releaseBuf()
+		buf.Release()
 		return err
 	}
-	p.group.cmd = cmd
+	p.open(part, ack, buf)
 	p.add(payload, m)
 	return nil
 }
 
-// begin opens a group whose first record needs that many bytes. Its lease has
-// room for what is buffered already, so that a lone message takes little.
-func (p *parser) begin(ctx context.Context, part *partition, ack text.Ack, need int) error {
-	cmd, err := p.command()
-	if err != nil {
-		return err
+// lease takes memory for a group whose first record needs that many bytes. It has
+// room for what is buffered already, so that a lone message takes little. A command
+// is reserved before: a client that takes no answers must not sit on memory.
+func (p *parser) lease(ctx context.Context, part *partition, need int) (*sched.Buf, error) {
+	if err := p.reserve(); err != nil {
+		return nil, err
 	}
 	least := batch.HeaderSize + need
 	limit := min(p.c.srv.conf.Conn.GroupBytes, part.topic.conf.MaxBatch, int64(least+2*(p.r.w-p.r.r)))
 	p.group.limit = max(least, int(limit))
-	if cmd.buf, err = p.r.leaseFor(ctx, p.group.limit); err != nil {
-		return err
-	}
-	cmd.op, cmd.verb, cmd.part, cmd.ack = opAppend, text.VerbMsg, part, ack
+	return p.r.leaseFor(ctx, p.group.limit)
+}
+
+// open begins a group in buf, which lease has brought.
+func (p *parser) open(part *partition, ack text.Ack, buf *sched.Buf) {
+	cmd := p.take()
+	cmd.op, cmd.verb, cmd.part, cmd.ack, cmd.buf = opAppend, text.VerbMsg, part, ack, buf
 	p.group.cmd = cmd
-	p.group.builder.Reset(cmd.buf.B[:0])
-	return nil
+	p.group.builder.Reset(buf.B[:0])
 }
 
 // flush sends the open group to its writer. The reader calls it before it waits
@@ -220,6 +226,9 @@ func (p *parser) flush() {
 // batch takes whole record batches as the client made them.
 func (p *parser) batch(ctx context.Context, part *partition, ack text.Ack, size int) error {
 	p.flush()
+	if err := p.reserve(); err != nil { // as lease does
+		return err
+	}
 	buf, err := p.r.leaseFor(ctx, size)
 	if err != nil {
 		return err
@@ -233,11 +242,7 @@ func (p *parser) batch(ctx context.Context, part *partition, ack text.Ack, size 
 		buf.Release()
 		return p.refuse(batchError(err, part))
 	}
-	cmd, err := p.command()
-	if err != nil {
-		buf.Release()
-		return err
-	}
+	cmd := p.take()
 	cmd.op, cmd.verb, cmd.part, cmd.ack = opAppend, text.VerbBatch, part, ack
 	cmd.buf, cmd.bytes, cmd.records = buf, buf.B, sum.Records
 	part.writer.in <- cmd
@@ -321,28 +326,46 @@ func (p *parser) interrupt() {
 
 var errGone = errors.New("the client takes no answers any more")
 
-// command returns a command that is not in use, and waits while all of them
-// are: that is the connection's share of the pressure. A group must not be open.
+// command is reserve and take.
 func (p *parser) command() (*command, error) {
-	var cmd *command
+	if err := p.reserve(); err != nil {
+		return nil, err
+	}
+	return p.take(), nil
+}
+
+// reserve finds a command that is not in use, and waits while all of them are:
+// that is the connection's share of the pressure. A group must not be open.
+func (p *parser) reserve() error {
+	if p.spare != nil {
+		return nil
+	}
 	select {
-	case cmd = <-p.c.free:
+	case p.spare = <-p.c.free:
 	default:
 		if p.made < cap(p.c.free) {
 			p.made++
-			cmd = new(command)
+			p.spare = new(command)
 			break
 		}
 		select {
-		case cmd = <-p.c.free:
+		case p.spare = <-p.c.free:
 		case <-p.c.gone:
-			return nil, errGone
+			return errGone
 		}
 	}
-	if cmd == p.tail {
+	if p.spare == p.tail {
 		p.tail = nil
 	}
+	return nil
+}
+
+// take gives the reserved command its place among the answers. From here on it must
+// be sent: the answers behind a place that stays empty would wait for ever.
+func (p *parser) take() *command {
+	cmd := p.spare
+	p.spare = nil
 	*cmd = command{conn: p.c, reply: p.c.completed, seq: p.seq, req: p.num}
 	p.seq++
-	return cmd, nil
+	return cmd
 }
