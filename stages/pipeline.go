@@ -135,7 +135,8 @@ func (s *Server) openTopic(name string, conf TopicConfig) (*topic, error) {
 	t := &topic{name: name, conf: conf}
 	for id := range int(conf.Partitions) {
 		log, found, err := s.store.OpenLog("open", name, id, disk.LogOptions{
-			SegmentBytes: conf.SegmentBytes, IndexInterval: conf.IndexInterval, Clock: time.Now,
+			SegmentBytes: conf.SegmentBytes, Clock: time.Now,
+			IndexInterval: max(conf.IndexInterval, 1), // an entry for each batch; 0 would be the log's default
 		})
 		if err != nil {
 			for _, p := range t.parts {
