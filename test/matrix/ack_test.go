@@ -1,0 +1,102 @@
+package matrix
+
+import (
+	"strings"
+
+	"sluice/wire/text"
+)
+
+func answersNameTheirLevel(t *trial) {
+	topic, s := t.topic(), t.open()
+	t.must(s.create(topic))
+	rs := t.records("r", 12)
+	for i, level := range []text.Ack{text.AckWritten, text.AckSynced, text.AckNone, text.AckDefault} {
+		part := rs[3*i : 3*i+3]
+		as, err := s.append(topic, level, part...)
+		t.must(err)
+		want := level
+		if level == text.AckDefault {
+			if want = t.conf.level(); t.conf.ack == text.AckNone {
+				want = text.AckWritten // what the topic says; none is only ever asked for
+			}
+		}
+		t.must(checkAnswers(as, want, len(part), uint64(3*i)))
+		for _, a := range as {
+			if a.ack != want {
+				t.failf("asked for %v, offset %d was answered with %v", level, a.first, a.ack)
+			}
+			if a.synced > uint64(3*i+3) {
+				t.failf("the watermark %d is behind the end", a.synced)
+			}
+		}
+	}
+	t.want(s, topic, "0", limits{}, rs, 0)
+}
+
+// The watermark of an answer, and of HEAD behind it, covers what is called synced, and never goes back.
+func syncedCovers(t *trial) {
+	topic, s := t.topic(), t.open()
+	last := uint64(0)
+	rs := t.records("r", t.size(16))
+	for i, r := range rs {
+		level := text.AckSynced
+		if i%3 == 1 {
+			level = text.AckWritten
+		}
+		as, err := s.append(topic, level, r)
+		t.must(err)
+		t.must(checkAnswers(as, level, 1, uint64(i)))
+		for _, a := range as {
+			if a.synced < last {
+				t.failf("the watermark went back from %d to %d", last, a.synced)
+			}
+			last = a.synced
+		}
+		h, err := s.head(topic)
+		t.must(err)
+		if h.Synced < last || level == text.AckSynced && h.Synced < uint64(i+1) {
+			t.failf("HEAD has synced=%d behind offset %d, answered as %v with a watermark of %d", h.Synced, i, level, last)
+		}
+	}
+}
+
+func flushMoves(t *trial) {
+	topic, s := t.topic(), t.open()
+	t.must(s.create(topic, "flush.ms=forever", "ack=written"))
+	rs := t.records("r", 9)
+	_, err := s.append(topic, text.AckWritten, rs[0])
+	t.must(err)
+	if h, err := s.head(topic); err != nil || h.Next != 1 || t.conf.record < 16<<10 && h.Synced != 0 {
+		t.failf("behind one written record HEAD says %+v, %w", h, err)
+	}
+	for n := 1; ; n += 4 {
+		synced, err := s.flush(topic)
+		t.must(err)
+		h, err := s.head(topic)
+		t.must(err)
+		if synced != uint64(n) || h.Synced != uint64(n) {
+			t.failf("FLUSH says %d and HEAD %d, want %d", synced, h.Synced, n)
+		}
+		if n == len(rs) {
+			break
+		}
+		_, err = s.append(topic, text.AckWritten, rs[n:n+4]...)
+		t.must(err)
+	}
+}
+
+func tickMoves(t *trial) {
+	topic, s := t.topic(), t.open()
+	t.must(s.create(topic, "flush.ms=1"))
+	_, err := s.append(topic, text.AckWritten, t.records("r", 3)...)
+	t.must(err)
+	if strings.Contains(t.conf.settings, "stages.flusher.tick=0") {
+		// The one configuration without ticks: flush.ms says nothing then, a FLUSH does.
+		_, err := s.flush(topic)
+		t.must(err)
+	}
+	t.until("the tick syncs what was written", func() (bool, error) {
+		h, err := s.head(topic)
+		return h.Synced == 3, err
+	})
+}

@@ -1,0 +1,135 @@
+package matrix
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"sluice/wire/text"
+)
+
+func stopKeepsAll(t *trial) {
+	topic, other, s := t.topic(), t.topic(), t.open()
+	t.must(s.create(topic, "flush.ms=1h", "index.interval.bytes=2KiB"))
+	rs := t.records("r", t.size(32))
+	half := len(rs) / 2
+	t.put(s, topic, 0, rs[:half]...)
+	t.put(s, other, 0, rs[:3]...)
+	t.leave()
+	t.must(t.srv.stop())
+	t.restart()
+	s = t.open()
+	h, err := s.head(topic)
+	t.must(err)
+	if h.Next != uint64(half) || h.Synced != uint64(half) {
+		t.failf("after a graceful stop HEAD says %+v, want %d records and all of them synced", h, half)
+	}
+	t.want(s, topic, "0", limits{}, rs[:half], 0)
+	t.want(s, other, "0", limits{}, rs[:3], 0)
+	t.put(s, topic, uint64(half), rs[half:]...)
+	t.want(s, topic, "0", limits{}, rs, 0)
+	t.mustRefuse(s.create(topic), "EXISTS")
+}
+
+// A log grows through many runs, each of which ends in another place of a segment.
+func manyStarts(t *trial) {
+	topic := t.topic()
+	rs := t.records("r", 15)
+	for n, run := 0, 1; n < len(rs); run++ {
+		s := t.open()
+		k := min(run, len(rs)-n)
+		t.put(s, topic, uint64(n), rs[n:n+k]...)
+		n += k
+		t.want(s, topic, "0", limits{}, rs[:n], 0)
+		t.leave()
+		t.must(t.srv.stop())
+		t.restart()
+	}
+	t.want(t.open(), topic, "0", limits{}, rs, 0)
+}
+
+// Whatever was acknowledged is there after kill -9, and each producer's records are there without a gap.
+func killKeepsWritten(t *trial) {
+	const producers, enough = 3, 30
+	topic := t.topic()
+	var acked [producers]atomic.Int64
+	var total atomic.Int64
+	reached := make(chan struct{})
+	names := make([]string, producers)
+	sessions := make([]session, producers)
+	for i := range sessions {
+		s, err := t.drv.open(t.ctx, t.srv.addr())
+		t.must(err)
+		defer s.close() // its connection is gone by then
+		sessions[i], names[i] = s, fmt.Sprint("p", i)
+	}
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		select {
+		case <-reached:
+		case <-t.ctx.Done():
+		}
+		t.srv.kill()
+	}()
+	t.each(producers, func(i int) error {
+		for n := 0; ; n += 3 {
+			rs := make([]record, 3)
+			for j := range rs {
+				rs[j].value = t.value(names[i], n+j)
+			}
+			if _, err := sessions[i].append(topic, t.conf.ack, rs...); err != nil {
+				if isRefusal(err) {
+					return fmt.Errorf("a server that was killed gave a reason: %w", err)
+				}
+				return nil
+			}
+			acked[i].Add(3)
+			if total.Add(3) == enough {
+				close(reached)
+			}
+		}
+	})
+	<-stopped
+	t.restart()
+	s := t.open()
+	got, err := s.read(topic, "0", limits{})
+	t.must(err)
+	least := make([]int, producers)
+	for i := range least {
+		if t.conf.level() >= text.AckWritten {
+			least[i] = int(acked[i].Load())
+		}
+	}
+	t.must(checkProducers(got, names, least))
+	more := t.records("after", 5)
+	t.put(s, topic, uint64(len(got)), more...)
+	t.want(s, topic, fmt.Sprint(len(got)), limits{}, more, uint64(len(got)))
+}
+
+// Where what was read can be lost by a power cut, the next start begins a new epoch, so that an offset that is used
+// again can be told apart (I3).
+func uncleanStartBeginsEpoch(t *trial) {
+	topic, s := t.topic(), t.hand()
+	t.put(s, topic, 0, t.records("r", 3)...)
+	before, err := s.head(topic)
+	t.must(err)
+	t.srv.kill()
+	t.restart()
+	s = t.hand()
+	t.put(s, topic, before.Next, t.records("after", 2)...)
+	after, err := s.head(topic)
+	t.must(err)
+	if after.Epoch != before.Epoch+1 {
+		t.failf("the epoch was %d, and is %d after a kill and an append", before.Epoch, after.Epoch)
+	}
+	t.leave()
+	t.must(t.srv.stop())
+	t.restart()
+	s = t.hand()
+	t.put(s, topic, after.Next, t.records("again", 1)...)
+	last, err := s.head(topic)
+	t.must(err)
+	if last.Epoch != after.Epoch {
+		t.failf("the epoch was %d, and is %d after a graceful stop", after.Epoch, last.Epoch)
+	}
+}
