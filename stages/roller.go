@@ -36,6 +36,9 @@ func (r *roller) Run(context.Context) error {
 		if err != nil {
 			r.report(p, err)
 		}
+		if ready {
+			err = nil // what failed beside it, such as an index, is no reason to refuse appends
+		}
 		if (ready || err != nil) && p.waitsForSpare.Swap(false) {
 			p.writer.spares <- spare{part: p, err: err}
 		}
@@ -43,11 +46,15 @@ func (r *roller) Run(context.Context) error {
 	return nil
 }
 
-// report tells of a failure once: a full disk is met again at every append.
+// report tells of a failure. Only a log that has failed is at its end; all else is
+// tried again with the next append that asks for it.
 func (r *roller) report(p *partition, err error) {
-	if errors.Is(err, disk.ErrNoSpace) {
-		r.log.Warn("no room for the next segment; appends are refused until there is", zap.Stringer("log", p), zap.Error(err))
-		return
+	switch {
+	case p.log.Err() != nil:
+		r.log.Error("the log takes no more appends until the server is restarted", zap.Stringer("log", p), zap.Error(err))
+	case errors.Is(err, disk.ErrNoSpace):
+		r.log.Warn("no room for what the log needs next; appends that need it are refused until there is", zap.Stringer("log", p), zap.Error(err))
+	default:
+		r.log.Warn("work on the log's files failed, and will be tried again", zap.Stringer("log", p), zap.Error(err))
 	}
-	r.log.Error("the log takes no more appends until the server is restarted", zap.Stringer("log", p), zap.Error(err))
 }

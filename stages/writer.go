@@ -170,7 +170,7 @@ func (w *writer) resume(s spare) {
 	w.run.stalled--
 	if s.err != nil && p.log.Err() == nil { // a failed log says so itself, in Append
 		for p.w.pending.head != nil {
-			w.refuse(p, 1, fmt.Errorf("no next segment: %w", errors.Join(disk.ErrNoSpace, s.err)))
+			w.refuse(p, 1, fmt.Errorf("no next segment: %w: %w", disk.ErrNoSpace, s.err))
 		}
 		return
 	}

@@ -1,0 +1,51 @@
+package stages
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"sluice/disk"
+	"sluice/disk/fstest"
+)
+
+// stall fills a log of small segments until an append waits for its spare: the
+// gate holds the flusher's sync of the segment before. It returns the client,
+// which has sent two appends of 5,000 bytes that have no answer, and a FLUSH.
+func stall(t *testing.T, s *Server, g *gate) (*session, *partition) {
+	t.Helper()
+	c := dial(t, s)
+	c.send("CREATE t segment.bytes=16KiB\n")
+	c.want("OK")
+	p := s.catalog.find([]byte("t"), 0)
+	value := strings.Repeat("x", 5000)
+	for i := range 6 {
+		c.send("MSG t 5000\n%s\n", value)
+		c.want(fmt.Sprintf("OK first=%d next=%d ack=written synced=*", i, i+1))
+	}
+	<-g.came
+	c.send("MSG t 5000\n%s\nMSG t 5000\n%s\nFLUSH t\n", value, value)
+	waitFor(t, func() bool { return p.waitsForSpare.Load() && !p.maintain.queued.Load() })
+	return c, p
+}
+
+// B5: an index that can't be written takes no append with it.
+func TestIndexFailureDoesNotEndAStall(t *testing.T) {
+	g := newGate(flusherSync("t"))
+	var failed atomic.Bool
+	s := startServerOn(t, fstest.Fail(fstest.NewMem(), func(op fstest.Op) error {
+		if op.By == disk.ByRoller && strings.Contains(op.Name, ".idx") {
+			failed.Store(true)
+			return syscall.ENOSPC
+		}
+		return g.pass(op)
+	}), noTicks())
+	c, _ := stall(t, s, g)
+	close(g.open)
+	c.want("OK first=6 next=7 ack=written synced=*", "OK first=7 next=8 ack=written synced=*", "OK synced=8")
+	if !failed.Load() {
+		t.Error("no index was written")
+	}
+}
