@@ -130,7 +130,9 @@ func (f *flusher) sync(p *partition) {
 		cmd.durable, cmd.reached = durable, text.AckSynced
 		cmd.done()
 	}
-	if p.log.MaintenanceDue() { // a synced segment may now be sealed
+	// A synced segment may now be sealed. A log that has failed needs no more work, but
+	// the roller must tell so to a writer that waits for a spare.
+	if p.log.MaintenanceDue() || err != nil && p.waitsForSpare.Load() {
 		p.maintain.send(f.roller)
 	}
 }

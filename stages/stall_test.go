@@ -31,6 +31,25 @@ func stall(t *testing.T, s *Server, g *gate) (*session, *partition) {
 	return c, p
 }
 
+// I6, while an append waits for a spare that will never be.
+func TestI6FailureEndsAStall(t *testing.T) {
+	g := newGate(flusherSync("t"))
+	s := startServerOn(t, fstest.Fail(fstest.NewMem(), func(op fstest.Op) error {
+		if g.match(op) {
+			_ = g.pass(op)
+			return syscall.EIO
+		}
+		return nil
+	}), noTicks())
+	c, _ := stall(t, s, g)
+	close(g.open)
+	for range 3 {
+		if got := c.line(); !strings.HasPrefix(got, "ERR LOG_FAILED - ") {
+			t.Fatalf("got %q", got)
+		}
+	}
+}
+
 // B5: an index that can't be written takes no append with it.
 func TestIndexFailureDoesNotEndAStall(t *testing.T) {
 	g := newGate(flusherSync("t"))
