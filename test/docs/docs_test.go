@@ -1,0 +1,189 @@
+package docs
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice/test/process"
+)
+
+// documents are the pages whose commands are run, from the top of the repository.
+var documents = []string{"README.md", "docs/event-log.md"}
+
+func TestMain(m *testing.M) { os.Exit(process.Main(m)) }
+
+func TestDocuments(t *testing.T) {
+	for _, name := range documents {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			page, err := os.ReadFile(filepath.Join("..", "..", name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			steps := parse(string(page))
+			if len(steps) == 0 {
+				t.Fatal("the page has no console block")
+			}
+			sh := startShell(t)
+			for _, s := range steps {
+				sh.step(s)
+			}
+		})
+	}
+}
+
+// step is one command of a page, and the lines it shall print.
+type step struct {
+	line    int
+	command string
+	want    []string
+}
+
+// parse takes the console blocks out of a page.
+func parse(page string) (steps []step) {
+	inside := false
+	for i, line := range strings.Split(page, "\n") {
+		switch {
+		case strings.HasPrefix(line, "```"):
+			inside = line == "```console"
+		case !inside:
+		case strings.HasPrefix(line, "$ "):
+			steps = append(steps, step{line: i + 1, command: line[2:]})
+		case len(steps) > 0:
+			s := &steps[len(steps)-1]
+			s.want = append(s.want, line)
+		}
+	}
+	return steps
+}
+
+// shell is a bash that reads commands as a terminal's would, one after the other.
+type shell struct {
+	t     *testing.T
+	in    io.Writer
+	lines chan string
+	ports *strings.Replacer // of the test, to those of the documents
+}
+
+// patience bounds what never comes; nothing else depends on it.
+const patience = 30 * time.Second
+
+func startShell(t *testing.T) *shell {
+	text, http := freeAddr(t), freeAddr(t)
+	cmd := exec.Command("bash", "--norc", "--noprofile")
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(),
+		"PATH="+filepath.Dir(process.Binary(t))+":"+os.Getenv("PATH"),
+		"SLUICE_LISTEN="+text, "SLUICE_SERVER="+text, "SLUICE_HTTP="+http, "SLUICE_KAFKA=", "LC_ALL=C.UTF-8")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout, cmd.Stderr = w, w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	sh := &shell{t: t, in: in, lines: make(chan string, 10_000), ports: strings.NewReplacer(text, "127.0.0.1:1774", http, "127.0.0.1:1775")}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		sh.read(r)
+	}()
+	t.Cleanup(func() {
+		// The group is the shell's own; whatever it left running ends with it.
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		_ = cmd.Wait()
+		_ = w.Close()
+		<-done
+		_ = r.Close()
+	})
+	return sh
+}
+
+func (sh *shell) read(r io.Reader) {
+	defer close(sh.lines)
+	for s := bufio.NewScanner(r); s.Scan(); {
+		sh.lines <- sh.ports.Replace(s.Text())
+	}
+}
+
+// freeAddr is an address that was free a moment ago.
+func freeAddr(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// step types the command, and a marker behind it that tells when it is done.
+func (sh *shell) step(s step) {
+	sh.t.Helper()
+	const marker = "--- done:"
+	if _, err := fmt.Fprintf(sh.in, "%s\necho '%s' $?\n", s.command, marker); err != nil {
+		sh.t.Fatal(err)
+	}
+	background := strings.HasSuffix(s.command, "&")
+	var got []string
+	marked := false
+	for timeout := time.After(patience); ; {
+		// What a command in the background prints may come behind the marker.
+		if marked && (!background || matches(s.want, got)) {
+			break
+		}
+		select {
+		case line, ok := <-sh.lines:
+			if !ok {
+				sh.t.Fatalf("line %d: %s: the shell ended", s.line, s.command)
+			}
+			if strings.HasPrefix(line, marker) {
+				marked = true
+			} else {
+				got = append(got, line)
+			}
+		case <-timeout:
+			sh.t.Fatalf("line %d: %s: not done, or not as shown\n%s", s.line, s.command, strings.Join(got, "\n"))
+		}
+	}
+	if !matches(s.want, got) {
+		sh.t.Errorf("line %d: $ %s\nprinted:\n%s\nthe page shows:\n%s", s.line, s.command, strings.Join(got, "\n"), strings.Join(s.want, "\n"))
+	}
+}
+
+func matches(want, got []string) bool {
+	pattern := regexp.QuoteMeta(strings.Join(want, "\n"))
+	pattern = regexp.MustCompile(`(?m)^\\\.\\\.\\\.$`).ReplaceAllString(pattern, `(?s:.*)`)
+	pattern = strings.ReplaceAll(pattern, `\.\.\.`, `[^\n]*`)
+	return regexp.MustCompile("^(?:" + pattern + ")$").MatchString(strings.Join(got, "\n"))
+}
+
+func TestMatches(t *testing.T) {
+	for _, c := range []struct {
+		want, got string
+		fits      bool
+	}{
+		{"a", "a", true}, {"a", "b", false}, {"a", "", false}, {"", "a", false},
+		{"a ... c", "a b c", true}, {"a ... c", "a b\nc", false}, {"a(...", "a(b", true},
+		{"...", "a\nb\nc", true}, {"a\n...\nc", "a\nb\nb\nc", true}, {"a\n...\nc", "a\nb\nd", false},
+	} {
+		if matches(strings.Split(c.want, "\n"), strings.Split(c.got, "\n")) != c.fits {
+			t.Errorf("%q and %q: want %v", c.want, c.got, c.fits)
+		}
+	}
+}
