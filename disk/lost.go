@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"encoding/binary"
 	"iter"
 
 	"sluice/wire/batch"
@@ -57,18 +58,29 @@ func (s *search) in(pos, end int64) iter.Seq2[int64, batch.Header] {
 // candidate tells how far into b the first thing lies that could be a batch, of at most left bytes; without one, how far
 // to go on.
 func (s *search) candidate(b []byte, left int64) (step int, h batch.Header) {
-	const magicAt = 16
 	last := int(min(int64(len(b)), left)) - batch.HeaderSize
 	for i := 0; i <= last; i++ {
-		if b[i+magicAt] != 2 { // before anything dearer
+		if !s.plausible(b[i:], left-int64(i)) {
 			continue
 		}
-		h, err := batch.ParseHeader(b[i:])
-		if err == nil && h.BaseOffset >= s.off && h.BaseOffset <= maxOffset && int64(h.Size) <= left-int64(i) {
+		if h, err := batch.ParseHeader(b[i:]); err == nil {
 			return i, h
 		}
 	}
 	return last + 1, batch.Header{}
+}
+
+// plausible is a quick no to nearly every position: ParseHeader makes a sentence of each no, which is too dear to be
+// asked about each byte of a segment.
+func (s *search) plausible(b []byte, left int64) bool {
+	const lengthAt, magicAt, deltaAt, countAt = 8, 16, 23, 57
+	if b[magicAt] != 2 {
+		return false
+	}
+	be := binary.BigEndian
+	base, length := be.Uint64(b), int64(int32(be.Uint32(b[lengthAt:])))
+	delta, count := int32(be.Uint32(b[deltaAt:])), int32(be.Uint32(b[countAt:]))
+	return base >= s.off && base <= maxOffset && length > 0 && length+lengthAt+4 <= left && count > 0 && delta == count-1
 }
 
 // findLost looks behind the hole at `at` for batches that the log once held, and returns the offset after the last one.

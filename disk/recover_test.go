@@ -207,6 +207,31 @@ func TestCutTwice(t *testing.T) {
 	}
 }
 
+// TestRecoveryIsDurable: when a log is open, a power cut takes nothing of what opening did.
+func TestRecoveryIsDurable(t *testing.T) {
+	e, b, at, _ := tail(t)
+	old, more := b[:at[2].pos], b[at[2].pos:]
+	const first = "00000000000000000000.log"
+	for name, im := range map[string]image{
+		"new":             {},
+		"torn":            {first: b[:len(b)-9]},
+		"roll under way":  {first: old + zeros, "next.seg": more + zeros},
+		"roll and torn":   {first: old + zeros, "next.seg": more[:len(more)-9]},
+		"spare set aside": {first: old[:len(old)-9], "next.seg": more},
+	} {
+		t.Run(name, func(t *testing.T) {
+			putImage(t, e.fs, im)
+			e.openLog(t)
+			for _, name := range e.fs.(*fstest.Mem).Unsynced() {
+				if !strings.HasSuffix(name, ".idx") {
+					t.Errorf("a power cut could take %s", name)
+				}
+			}
+			must(t, e.l.Close())
+		})
+	}
+}
+
 // TestForeignFiles are left alone, and unfinished ones of ours removed (C7).
 func TestForeignFiles(t *testing.T) {
 	e, b, _, want := tail(t)

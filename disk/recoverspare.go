@@ -100,6 +100,9 @@ func (p *opener) setSpareAside(w *window, end uint64, used int64) error {
 		}
 	}
 	next, found, err := findLost(w, spot{0, end}, w.limit)
+	if err == nil {
+		err = w.file.Sync(ByOpen) // a killed process may have left it in memory only
+	}
 	if err = joinClose(err, w.file); err != nil {
 		return fmt.Errorf("scan %s: %w", l.path(spareName), err)
 	}

@@ -21,29 +21,33 @@ func TestWhatFailsALog(t *testing.T) {
 		name  string // ending of the file's name
 		err   error
 		fatal bool
+		after int // this many go well first
 	}{
-		{disk.ByWriter, fstest.Write, ".log", syscall.EIO, true},
-		{disk.ByWriter, fstest.Write, ".log", syscall.EFBIG, true},
-		{disk.ByFlusher, fstest.Sync, ".log", syscall.EIO, true},
-		{disk.ByFlusher, fstest.Sync, ".log", syscall.ENOSPC, true},
-		{disk.ByFlusher, fstest.Sync, ".seg", syscall.EIO, true},
-		{disk.ByRoller, fstest.Truncate, ".log", syscall.EIO, true},
-		{disk.ByRoller, fstest.Sync, ".log", syscall.EIO, true},
-		{disk.ByRoller, fstest.Sync, ".seg", syscall.EIO, true},
-		{disk.ByRoller, fstest.Rename, ".seg", syscall.EIO, true},
-		{disk.ByRoller, fstest.SyncDir, "0", syscall.EIO, true},
-		{disk.ByRoller, fstest.Allocate, ".log", syscall.EIO, true},
-		{disk.ByRoller, fstest.Rename, ".seg", syscall.ENOSPC, false},
-		{disk.ByRoller, fstest.Allocate, ".seg", syscall.EIO, false},
-		{disk.ByRoller, fstest.Create, ".seg", syscall.EMFILE, false},
-		{disk.ByRoller, fstest.Close, ".log", syscall.EIO, false},
+		{disk.ByWriter, fstest.Write, ".log", syscall.EIO, true, 0},
+		{disk.ByWriter, fstest.Write, ".log", syscall.EFBIG, true, 0},
+		{disk.ByFlusher, fstest.Sync, ".log", syscall.EIO, true, 0},
+		{disk.ByFlusher, fstest.Sync, ".log", syscall.ENOSPC, true, 0},
+		{disk.ByFlusher, fstest.Sync, ".seg", syscall.EIO, true, 0},
+		{disk.ByRoller, fstest.Truncate, ".log", syscall.EIO, true, 0},
+		{disk.ByRoller, fstest.Sync, ".log", syscall.EIO, true, 0},
+		{disk.ByRoller, fstest.Sync, ".seg", syscall.EIO, true, 0},
+		{disk.ByRoller, fstest.Rename, ".seg", syscall.EIO, true, 0},
+		{disk.ByRoller, fstest.SyncDir, "0", syscall.EIO, true, 0},
+		{disk.ByRoller, fstest.SyncDir, "0", syscall.EIO, true, 1}, // not the spare's, the roll's
+		{disk.ByRoller, fstest.Allocate, ".log", syscall.EIO, true, 0},
+		{disk.ByRoller, fstest.Rename, ".seg", syscall.ENOSPC, false, 0},
+		{disk.ByRoller, fstest.Allocate, ".seg", syscall.EIO, false, 0},
+		{disk.ByRoller, fstest.Create, ".seg", syscall.EMFILE, false, 0},
+		{disk.ByRoller, fstest.Close, ".log", syscall.EIO, false, 0},
 	} {
-		t.Run(fmt.Sprintf("%s %s %s %v", c.by, c.kind, c.name, c.err), func(t *testing.T) {
-			hit := 0
+		t.Run(fmt.Sprintf("%s %s %s %v after %d", c.by, c.kind, c.name, c.err, c.after), func(t *testing.T) {
+			hit, met := 0, 0
 			e := newEnv(t, fstest.Fail(fstest.NewMem(), func(op fstest.Op) error {
 				if op.By == c.by && op.Kind == c.kind && strings.HasSuffix(op.Name, c.name) && hit < 2 {
-					hit++
-					return c.err
+					if met++; met > c.after {
+						hit++
+						return c.err
+					}
 				}
 				return nil
 			}), disk.LogOptions{SegmentBytes: 160 << 10})
@@ -80,7 +84,7 @@ func untilError(t *testing.T, e *env, n int) error {
 // TestRollNeverWaits: with a roller that keeps up, the spare is there before it is needed, in tiny segments too.
 func TestRollNeverWaits(t *testing.T) {
 	for _, segment := range []int64{16 << 10, 64 << 10, 1 << 20} {
-		for _, n := range []int{100, 1000, 5000, 7000, 15000} {
+		for _, n := range []int{100, 1000, 5000, 7000, 10000, 15000, 40000, 620000} {
 			e := newEnv(t, fstest.NewMem(), disk.LogOptions{SegmentBytes: segment})
 			for range 4*int(segment)/n + 4 {
 				p := sized(t, "x", n)
@@ -96,6 +100,23 @@ func TestRollNeverWaits(t *testing.T) {
 			e.close(t)
 		}
 	}
+}
+
+// TestLeftoverOfSpare: a spare that could neither be allocated nor removed is in the way of the next attempt, and goes.
+func TestLeftoverOfSpare(t *testing.T) {
+	failed := make(map[fstest.Kind]bool)
+	e := newEnv(t, fstest.Fail(fstest.NewMem(), func(op fstest.Op) error {
+		if op.Name == spare && (op.Kind == fstest.Allocate || op.Kind == fstest.Remove) && !failed[op.Kind] {
+			failed[op.Kind] = true
+			return syscall.ENOSPC
+		}
+		return nil
+	}), small)
+	wantIs(t, untilError(t, e, 20), disk.ErrNoSpace)
+	if len(failed) != 2 || e.l.Err() != nil || e.l.Info().Segments < 3 {
+		t.Fatalf("failed %v, log %v, %+v", failed, e.l.Err(), e.l.Info())
+	}
+	e.close(t)
 }
 
 // TestFirstSegmentIsDurable: if the process dies between making the first segment and syncing its directories, the next
