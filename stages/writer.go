@@ -67,7 +67,9 @@ func (w *writer) Run(context.Context) error {
 		}
 		for _, p := range w.run.touched {
 			p.w.listed = false
-			w.pass(p)
+			if !p.w.closed { // forgotten in this very pass: its files are somebody else's now
+				w.pass(p)
+			}
 		}
 		w.run.touched = w.run.touched[:0]
 	}
