@@ -229,7 +229,7 @@ func manyTopics(t *trial) {
 	}
 	for round := range 3 {
 		for i, topic := range topics {
-			t.put(s, topic, uint64(2*round), t.records(fmt.Sprint("t", i), 2*round + 2)[2*round:]...)
+			t.put(s, topic, uint64(2*round), t.records(fmt.Sprint("t", i), 2*round+2)[2*round:]...)
 		}
 	}
 	for i, topic := range topics {

@@ -140,8 +140,8 @@ func allOrNothing(t *trial) {
 		code   string
 	}{
 		{func(b []byte) { b[second+batch.HeaderSize]++ }, "BAD_CRC"},
-		{func(b []byte) { b[second+16] = 1 }, "BAD_BATCH"},                                      // magic
-		{func(b []byte) { binary.BigEndian.PutUint32(b[second+8:], 1<<31-1) }, "BAD_BATCH"},     // length
+		{func(b []byte) { b[second+16] = 1 }, "BAD_BATCH"},                                       // magic
+		{func(b []byte) { binary.BigEndian.PutUint32(b[second+8:], 1<<31-1) }, "BAD_BATCH"},      // length
 		{func(b []byte) { binary.BigEndian.PutUint32(b[second+57:], 1<<31-1) }, "BAD_BATCH|CRC"}, // count, inside the CRC
 	} {
 		b := bytes.Clone(fine)

@@ -25,12 +25,12 @@ type behaviour struct {
 type home uint8
 
 const (
-	shared  home = iota // any; others use it as well
-	alone               // one of its own, which it may stop and start again
-	process_            // one of its own in a process of its own, which it may kill and measure
+	shared   home = iota // any; others use it as well
+	alone                // one of its own, which it may stop and start again
+	process_             // one of its own in a process of its own, which it may kill and measure
 )
 
-var drivers = []*driver{&socketDriver, &clientDriver}
+var drivers = []*driver{&socketDriver, &clientDriver, &commandDriver}
 
 func TestMain(m *testing.M) {
 	status := process.Main(m)

@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"context"
 	"fmt"
 	"sync/atomic"
 
@@ -56,8 +57,10 @@ func killKeepsWritten(t *trial) {
 	reached := make(chan struct{})
 	names := make([]string, producers)
 	sessions := make([]session, producers)
+	ctx, giveUp := context.WithCancel(t.ctx) // nobody need look for the dead server for as long as a user would have it
+	defer giveUp()
 	for i := range sessions {
-		s, err := t.drv.open(t.ctx, t.srv.addr())
+		s, err := t.drv.open(ctx, t.srv.addr())
 		t.must(err)
 		defer s.close() // its connection is gone by then
 		sessions[i], names[i] = s, fmt.Sprint("p", i)
@@ -70,6 +73,7 @@ func killKeepsWritten(t *trial) {
 		case <-t.ctx.Done():
 		}
 		t.srv.kill()
+		giveUp()
 	}()
 	t.each(producers, func(i int) error {
 		for n := 0; ; n += 3 {

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"testing"
 
-	"go.uber.org/zap/zaptest"
-
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest"
+	"go.uber.org/zap/zaptest/observer"
 
 	"sluice/stages"
 	"sluice/test/process"
@@ -27,18 +28,32 @@ func inside(t *testing.T, c *configuration, dir string) (server, error) {
 		return nil, err
 	}
 	conf.Data, conf.Listen, conf.HTTP, conf.Kafka = dir, "127.0.0.1:0", "", ""
-	s, err := stages.Start(conf, zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel)))
+	errors, logged := observer.New(zap.ErrorLevel)
+	log := zap.New(zapcore.NewTee(errors, zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel)).Core()))
+	s, err := stages.Start(conf, log)
 	if err != nil {
 		return nil, err
 	}
-	return insideServer{s}, nil
+	return insideServer{s, logged}, nil
 }
 
-type insideServer struct{ s *stages.Server }
+type insideServer struct {
+	s      *stages.Server
+	logged *observer.ObservedLogs // errors
+}
 
 func (s insideServer) addr() string { return s.s.Addr() }
-func (s insideServer) stop() error  { return s.s.Stop(context.Background()) }
 func (s insideServer) kill()        { panic("BUG: a server inside the test can't be killed") }
+
+func (s insideServer) stop() error {
+	if err := s.s.Stop(context.Background()); err != nil {
+		return err
+	}
+	if s.logged.Len() > 0 {
+		return fmt.Errorf("it logged an error: %+v", s.logged.All()[0])
+	}
+	return nil
+}
 
 // outside runs the built binary.
 func outside(t *testing.T, c *configuration, dir string) (server, error) {
@@ -50,6 +65,7 @@ func outside(t *testing.T, c *configuration, dir string) (server, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.Cleanup(p.Kill) // if the behaviour hangs; it has ended otherwise
 	return outsideServer{p}, nil
 }
 

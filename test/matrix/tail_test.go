@@ -247,7 +247,7 @@ func deadFollowers(t *trial) {
 	for i := range 8 {
 		s, err := t.drv.open(t.ctx, t.srv.addr())
 		t.must(err)
-		defer s.close()                                       // which is an error by then
+		defer s.close()                                        // which is an error by then
 		f, err := s.follow(topic, []string{"-1", "0"}[i%2], 0) // one waits at the end, the other stands in the middle
 		t.must(err)
 		_, err = take(f, 1)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"testing"
@@ -93,7 +94,7 @@ func (t *trial) failf(format string, args ...any) {
 func (t *trial) must(err error) {
 	if err != nil {
 		_, file, line, _ := runtime.Caller(1)
-		t.failf("%s:%d: %w", file[len(file)-min(len(file), 28):], line, err)
+		t.failf("%s:%d: %w", filepath.Base(file), line, err)
 	}
 }
 
@@ -101,7 +102,7 @@ func (t *trial) must(err error) {
 func (t *trial) mustRefuse(err error, code string) {
 	if !refused(err, code) {
 		_, file, line, _ := runtime.Caller(1)
-		t.failf("%s:%d: got the error %v, want the answer %s", file[len(file)-min(len(file), 28):], line, err, code)
+		t.failf("%s:%d: got the error %v, want the answer %s", filepath.Base(file), line, err, code)
 	}
 }
 

@@ -18,15 +18,20 @@ var built struct {
 }
 
 // Binary gives the path of the sluice binary: the one that SLUICE_BIN names, or one built from the sources, once.
-// With GOCOVERDIR it is built with counters, and its processes leave them there. A test whose package has no
-// binary to run fails.
+// With GOCOVERDIR it is built with counters, and its processes leave them there. It fails the test if there is none.
 func Binary(t testing.TB) string {
 	t.Helper()
-	built.Do(func() { built.path, built.err = locate() })
-	if built.err != nil {
-		t.Fatal(built.err)
+	path, err := Find()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return built.path
+	return path
+}
+
+// Find is Binary where there is no test to fail. Any goroutine may call it.
+func Find() (string, error) {
+	built.Do(func() { built.path, built.err = locate() })
+	return built.path, built.err
 }
 
 func locate() (string, error) {
