@@ -174,13 +174,13 @@ func (r *responder) fetch(ctx context.Context, cmd *command) {
 			r.failRead(cmd, e)
 			return
 		}
+		if cmd.part.dropped.Load() { // looked at once subscribed: a drop before that has woken nobody
+			r.failRead(cmd, errDropped)
+			return
+		}
 		if q.chunk.Next == log.Next() {
 			r.releaseChunk(cmd)
 			wait.wait(ctx)
-		}
-		if cmd.part.dropped.Load() {
-			r.failRead(cmd, errDropped)
-			return
 		}
 	}
 	r.frame(cmd)

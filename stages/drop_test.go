@@ -54,3 +54,21 @@ func TestDroppedLogGetsNoMoreWork(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Requests that found their topic before it was dropped, and whose turn comes
+// behind that: they are refused, and wait for nothing.
+func TestRequestsBehindADrop(t *testing.T) {
+	s := startServer(t, nil)
+	c, other := dial(t, s), dial(t, s)
+	other.send("CREATE t\nCREATE u\nMSG t 1\nx\n")
+	other.want("OK", "OK", "OK first=0 next=1 ack=written synced=*")
+	c.send("FETCH u newest wait=1h\nFETCH t newest wait=1h\nTAIL t\nREAD t 0\nREAD t newest\nREAD t @1\nHEAD t\nFLUSH t\nPING\n")
+	waitFor(t, func() bool { return s.stats.requests.Load() == 3+9 })
+	other.send("DROP t\nMSG u 1\nx\n")
+	other.want("OK", "OK first=0 next=1 ack=written synced=*")
+	c.data()
+	for range 7 {
+		c.want("ERR NO_TOPIC - the topic was dropped")
+	}
+	c.want("OK pong=1")
+}

@@ -72,6 +72,9 @@ func (r *responder) receive() *command {
 
 // answer writes the answer of one command, which may take its time.
 func (r *responder) answer(ctx context.Context, cmd *command) {
+	if cmd.op == opNone && cmd.part != nil && cmd.part.dropped.Load() {
+		cmd.err = errDropped // since the parser has found it
+	}
 	if cmd.err != nil {
 		r.refuse(cmd)
 		return
