@@ -63,7 +63,7 @@ func (r *responder) begin(cmd *command) *text.Error {
 			return readError(cmd, q.fault)
 		}
 	}
-	if q.offset < log.Oldest() || q.offset > end {
+	if q.offset < log.Oldest() || q.offset > log.Next() { // which may have moved while a time was looked up
 		return readError(cmd, disk.ErrOutOfRange)
 	}
 	return nil
