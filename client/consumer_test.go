@@ -326,6 +326,9 @@ func TestLeavingTheLoop(t *testing.T) {
 				break
 			}
 		}
+		if n := f.left.Load(); n != 1 {
+			t.Errorf("%d connections are closed; the loop's own must be, when the loop has ended", n)
+		}
 		if got := read(t, consumer, func(error) {}); strings.Join(got, " ") != "12=12" {
 			t.Fatalf("%v", got)
 		}
@@ -338,8 +341,8 @@ func TestPrefetchIsBounded(t *testing.T) {
 		asked := 0
 		f := startReader(t, func(p *peer) {
 			for p.line() != "" {
-				p.data(asked, asked+1, 1000, stored(uint64(asked), 0, batch.None, "x"))
 				asked++
+				p.data(asked-1, asked, 1000, stored(uint64(asked-1), 0, batch.None, "x"))
 			}
 		})
 		cl := f.client(f.options())
@@ -390,4 +393,26 @@ func TestRecordsStayValid(t *testing.T) {
 			must(t, cl.Close())
 		})
 	}
+}
+
+// A loop that is cancelled says so: it must not look like one that came to the end.
+func TestCancelledLoopsSaySo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := startReader(t, (*peer).drain)
+		cl := f.client(f.options())
+		cancelled, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 50 { // where the goroutines meet is left to chance
+			consumer, err := cl.Consumer("t", client.ConsumerOptions{})
+			must(t, err)
+			var got []error
+			for _, err := range consumer.Records(cancelled) {
+				got = append(got, err)
+			}
+			if len(got) != 1 || !errors.Is(got[0], context.Canceled) {
+				t.Fatalf("%v", got)
+			}
+		}
+		must(t, cl.Close())
+	})
 }

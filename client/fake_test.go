@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,6 +28,7 @@ type fake struct {
 	mu      sync.Mutex
 	conns   int
 	open    []net.Conn
+	left    atomic.Int32 // connections that the client has closed
 	group   sync.WaitGroup
 	roomy   bool // the server's end takes what the client writes while the script does something else, as a socket does
 }
@@ -136,13 +138,28 @@ func (f *fake) dial(context.Context, string, string) (net.Conn, error) {
 	f.group.Go(func() {
 		p := &peer{t: f.t, nc: ours, br: bufio.NewReaderSize(in, 64)}
 		defer ours.Close()
-		if hello := p.line(); !strings.HasPrefix(hello, "HELLO client=") {
+		switch hello := p.line(); {
+		case hello == "":
+			return // the client has changed its mind
+		case !strings.HasPrefix(hello, "HELLO client="):
 			f.t.Errorf("greeted with %q", hello)
 		}
 		p.say("OK server=sluice version=test protocol=1 node=n1 role=master max_line=4096 max_batch=8388608")
 		script(p)
 	})
-	return theirs, nil
+	return &tracked{Conn: theirs, closed: &f.left}, nil
+}
+
+// tracked counts the first Close.
+type tracked struct {
+	net.Conn
+	once   sync.Once
+	closed *atomic.Int32
+}
+
+func (c *tracked) Close() error {
+	c.once.Do(func() { c.closed.Add(1) })
+	return c.Conn.Close()
 }
 
 // line reads a line, "" at the end of the connection.

@@ -484,12 +484,46 @@ func TestRefusalBeforeTheEndOfTheRequest(t *testing.T) {
 			if _, err := io.ReadFull(p.br, payload[100:]); err != nil {
 				t.Error(err)
 			}
-			if got := values(t, payload[:n]); len(got) != 1 || got[0] != "a" {
-				t.Errorf("the request was overwritten: %q", got)
+			if got := values(t, payload[:n]); len(got) != 1 || got[0] != strings.Repeat("a", 2000) {
+				t.Errorf("the request was overwritten: %.20q...", got)
 			}
 			p.accept(log)
 		})
-		sends(t, f, client.ProducerOptions{MaxInFlight: 1}, "a", "b", "c").want(t, "a:NO_TOPIC", "b:0", "c:1")
-		log.want(t, "b", "c")
+		c := f.client(f.options())
+		p, err := c.Producer("t", client.ProducerOptions{MaxInFlight: 1, BatchBytes: 1 << 10})
+		must(t, err)
+		var e *client.Error
+		if _, err := p.Append(t.Context(), rec(strings.Repeat("a", 2000))); !errors.As(err, &e) || e.Code != client.NoTopic {
+			t.Fatal(err)
+		}
+		for _, v := range []string{"b", "c"} {
+			must(t, p.Send(t.Context(), rec(strings.Repeat(v, 900)), nil))
+		}
+		must(t, p.Close(t.Context()))
+		must(t, c.Close())
+		log.want(t, strings.Repeat("b", 900), strings.Repeat("c", 900))
+	})
+}
+
+// After a refusal requests go out one at a time, until one is accepted.
+func TestOneAtATimeAfterARefusal(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		log := new(serverLog)
+		f := startFake(t, func(p *peer) {
+			p.batch()
+			p.batch()
+			p.say("ERR DISK_FULL - no room")
+			p.say("ERR DISK_FULL - no room")
+			a := p.batch()
+			must(t, p.nc.SetReadDeadline(time.Now().Add(time.Second)))
+			if line := p.line(); line != "" {
+				t.Errorf("%q was sent before the answer", line)
+			}
+			must(t, p.nc.SetReadDeadline(time.Time{}))
+			p.appended(log.take(a), len(a))
+			p.accept(log)
+		})
+		sends(t, f, client.ProducerOptions{}, "a", "b").want(t, "a:0", "b:1")
+		log.want(t, "a", "b")
 	})
 }

@@ -63,6 +63,7 @@ func FuzzChunks(f *testing.F) {
 	f.Add("a\nb", uint64(1), 4)
 	f.Add("\n\n", uint64(2), 0)
 	f.Add("abcdef\nabcdefg\n", uint64(3), 6)
+	f.Add(strings.Repeat("\n\n\na\nbb\n\n", 40), uint64(4), 2)
 	f.Fuzz(func(t *testing.T, text string, seed uint64, longest int) {
 		longest = max(0, longest%64)
 		var want []string

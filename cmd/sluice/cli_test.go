@@ -202,6 +202,9 @@ func TestFailuresAreOneSentence(t *testing.T) {
 			t.Errorf("%v: status %d, %q; want %d and %q", c.args, status, errs, c.status, c.want)
 		}
 	}
+	if got := do("", "read", "small"); got != "a\nb\n" {
+		t.Errorf("behind a refused line the log goes on: %q", got)
+	}
 	status, _, errs := sluice(t, "", "topics", "--server", "127.0.0.1:1")
 	if status != exitFailure || !strings.Contains(errs, "sluice serve") {
 		t.Errorf("no server: status %d, %q", status, errs)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -127,13 +126,4 @@ func (l *layers) environment(environ []string) {
 			}
 		}
 	}
-}
-
-// faultsOf lists what is wrong, one by one.
-func faultsOf(err error) []string {
-	var e *configError
-	if errors.As(err, &e) {
-		return e.faults
-	}
-	return []string{err.Error()}
 }
