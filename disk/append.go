@@ -9,13 +9,6 @@ import (
 	"sluice/wire/batch"
 )
 
-// Fits tells whether n more bytes stay inside segment.bytes, or the active segment is empty and takes them alone. A
-// failed log fits everything: its Append then tells why. WRITER ONLY.
-func (l *Log) Fits(n int) bool {
-	size := l.state.Load().active.size.Load()
-	return size == 0 || size+int64(n) <= l.opt.SegmentBytes || l.failure.Load() != nil
-}
-
 // Room is how many bytes the active segment takes before it would pass segment.bytes. An empty one also takes a single
 // batch that is larger. A failed log has room for everything: its Append then tells why. WRITER ONLY.
 func (l *Log) Room() (bytes int64, empty bool) {

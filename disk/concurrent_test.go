@@ -43,7 +43,7 @@ func (c *crew) write() {
 	defer close(c.flush)
 	for i := range c.n {
 		p := build(c.t, rec{int64(i), valueAt(i)})
-		for !c.l.Fits(len(p)) && !c.l.Roll() {
+		for !fits(c.l, len(p)) && !c.l.Roll() {
 			ask(c.flush)
 			ask(c.roll)
 			<-c.spares

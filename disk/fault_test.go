@@ -86,7 +86,7 @@ type faulty struct {
 func (w *faulty) step(i int) bool {
 	r := rec{int64(i), strings.Repeat(fmt.Sprint(i%10), 900)}
 	p := build(w.t, r)
-	for tries := 0; !w.l.Fits(len(p)) && !w.l.Roll(); tries++ {
+	for tries := 0; !fits(w.l, len(p)) && !w.l.Roll(); tries++ {
 		w.sync()
 		w.maintain()
 		if tries > 3 {
@@ -170,7 +170,7 @@ func (w *faulty) check() bool {
 	wantIs(w.t, err, disk.ErrFailed)
 	_, err = w.l.Maintain()
 	wantIs(w.t, err, disk.ErrFailed)
-	if w.l.MaintenanceDue() || !w.l.Fits(1<<30) {
+	if w.l.MaintenanceDue() || !fits(w.l, 1<<30) {
 		w.t.Fatal("a failed log asks for something")
 	}
 	w.read()

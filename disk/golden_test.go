@@ -65,7 +65,7 @@ func writeFormat(t *testing.T, dir string) {
 	e.openLog(t)
 	for i, r := range formatContent() {
 		p := build(t, r)
-		for !e.l.Fits(len(p)) && !e.l.Roll() {
+		for !fits(e.l, len(p)) && !e.l.Roll() {
 			_, err := e.l.Sync()
 			must(t, err)
 			_, err = e.l.Maintain()

@@ -93,7 +93,7 @@ func (e *env) reopen(t testing.TB) {
 // append appends like a writer with roller and flusher at hand.
 func (e *env) append(t testing.TB, p []byte) (first, next uint64) {
 	t.Helper()
-	for !e.l.Fits(len(p)) && !e.l.Roll() {
+	for !fits(e.l, len(p)) && !e.l.Roll() {
 		_, err := e.l.Sync()
 		must(t, err)
 		_, err = e.l.Maintain()
@@ -239,3 +239,9 @@ type restarted struct{ disk.FS }
 func (restarted) Lock(disk.By, string) (io.Closer, error) { return io.NopCloser(nil), nil }
 
 var nop = zap.NewNop()
+
+// fits is how a writer asks whether n bytes go into the active segment.
+func fits(l *disk.Log, n int) bool {
+	room, empty := l.Room()
+	return empty || int64(n) <= room
+}

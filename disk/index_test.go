@@ -204,7 +204,7 @@ func TestIndexNeverHarmsLog(t *testing.T) {
 			var want []rec
 			told := 0
 			for range 100 {
-				for !e.l.Fits(600) && !e.l.Roll() {
+				for !fits(e.l, 600) && !e.l.Roll() {
 					_, err := e.l.Sync()
 					must(t, err)
 					if _, err = e.l.Maintain(); err != nil {

@@ -95,7 +95,7 @@ func (m *machine) append(t *rapid.T) {
 		p, err = b.Finish(rapid.SampledFrom([]batch.Codec{batch.None, batch.LZ4}).Draw(t, "codec"))
 		ok(t, err)
 	}
-	for !m.l.Fits(len(p)) && !m.l.Roll() {
+	for !fits(m.l, len(p)) && !m.l.Roll() {
 		m.sync(t)
 		m.maintain(t)
 	}

@@ -26,7 +26,7 @@ func TestNoSpaceOnAppend(t *testing.T) {
 	for i := range 40 {
 		p := build(t, rec{int64(1000 + i), strings.Repeat("x", 600)})
 		plain.append(t, bytes.Clone(p))
-		if i%4 == 1 && e.l.Fits(len(p)) {
+		if i%4 == 1 && fits(e.l, len(p)) {
 			size := e.l.Info().Bytes
 			for _, fail = range []error{syscall.ENOSPC, &fstest.Short{N: 300, Err: syscall.EDQUOT}} {
 				tr.take()
@@ -95,7 +95,7 @@ func TestNoSpaceAhead(t *testing.T) {
 				full = i%10 != 9
 				r := rec{int64(1000 + i), strings.Repeat("x", 900)}
 				p := build(t, r)
-				for !e.l.Fits(len(p)) && !e.l.Roll() {
+				for !fits(e.l, len(p)) && !e.l.Roll() {
 					_, err := e.l.Sync()
 					must(t, err)
 					if _, err := e.l.Maintain(); err != nil {

@@ -69,7 +69,7 @@ func untilError(t *testing.T, e *env, n int) error {
 	var all []error
 	for i := 0; i < n && e.l.Err() == nil; i++ {
 		p := sized(t, "x", 9000)
-		for !e.l.Fits(len(p)) && !e.l.Roll() {
+		for !fits(e.l, len(p)) && !e.l.Roll() {
 			_, err := e.l.Sync()
 			_, again := e.l.Maintain()
 			all = append(all, err, again)
@@ -88,7 +88,7 @@ func TestRollNeverWaits(t *testing.T) {
 			e := newEnv(t, fstest.NewMem(), disk.LogOptions{SegmentBytes: segment})
 			for range 4*int(segment)/n + 4 {
 				p := sized(t, "x", n)
-				if !e.l.Fits(len(p)) && !e.l.Roll() {
+				if !fits(e.l, len(p)) && !e.l.Roll() {
 					t.Fatalf("segments of %d, batches of %d: no spare at %d", segment, n, e.l.Next())
 				}
 				_, _, err := e.l.Append(p)

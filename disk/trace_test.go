@@ -77,7 +77,7 @@ func TestGoldenRoll(t *testing.T) {
 		_, err := e.l.Sync()
 		must(t, err)
 		tr.title("fill up, and append into the spare before anything is synced")
-		for e.l.Fits(len(p)) {
+		for fits(e.l, len(p)) {
 			goldenAppend(t, e, p)
 		}
 		if !e.l.Roll() {
@@ -127,7 +127,7 @@ const (
 func rolled(t *testing.T, f disk.FS) *env {
 	t.Helper()
 	e := newEnv(t, f, disk.LogOptions{SegmentBytes: 16 << 10, IndexInterval: 1 << 10})
-	for e.l.Fits(4 << 10) {
+	for fits(e.l, 4 << 10) {
 		e.append(t, sized(t, "a", 3<<10))
 	}
 	if !e.l.Roll() {
