@@ -69,9 +69,6 @@ func (r *reader) run(ctx context.Context) (sending bool) {
 // loop carries out one request after the other until the stream ends.
 func (r *reader) loop(ctx context.Context) error {
 	for {
-		if r.c.frameSince.Load() != 0 {
-			r.c.frameSince.Store(0)
-		}
 		line, err := r.line()
 		if err != nil {
 			return err
@@ -93,6 +90,7 @@ func (r *reader) line() ([]byte, error) {
 		if i := bytes.IndexByte(r.buf[r.r+seen:r.w], '\n'); i >= 0 && seen+i < text.MaxLine {
 			line := r.buf[r.r : r.r+seen+i]
 			r.r += seen + i + 1
+			r.onTime()
 			if n := len(line); n > 0 && line[n-1] == '\r' {
 				line = line[:n-1]
 			}
@@ -193,6 +191,14 @@ func (r *reader) payloadInto(dst []byte) error {
 	return r.eol()
 }
 
+// onTime says that a line or a payload is whole: from now on the request waits for
+// the server, and that is not the client's delay.
+func (r *reader) onTime() {
+	if r.c.frameSince.Load() != 0 {
+		r.c.frameSince.Store(0)
+	}
+}
+
 // leaseFor takes memory for one request: large ones out of a budget of their own,
 // so that whoever announces much and sends little does not stop the small ones.
 func (r *reader) leaseFor(ctx context.Context, n int) (*sched.Buf, error) {
@@ -233,6 +239,7 @@ func (r *reader) eol() error {
 		switch {
 		case c == want:
 			r.r++
+			r.onTime()
 			return nil
 		case c == '\r' && i == 0:
 			r.r++

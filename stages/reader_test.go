@@ -1,0 +1,54 @@
+package stages
+
+import (
+	"strings"
+	"testing"
+
+	"sluice/disk/fstest"
+)
+
+// Only what the client leaves out counts as late: a request that is whole may wait
+// for the server as long as it takes.
+func TestWholeRequestIsNotLate(t *testing.T) {
+	conf := noTicks()
+	conf.Memory.Append = 1 << 20
+	s := startServerOn(t, fstest.NewMem(), conf)
+	if got := halfClosed(t, s, "CREATE t\n"); string(got) != "OK\r\n" {
+		t.Fatalf("got %q", got)
+	}
+	waitFor(t, func() bool { return s.stats.connections.Load() == 0 })
+	for _, c := range []struct{ first, second, third string }{ // until it waits for memory, and the rest
+		{"MSG t 3", "\nabc\n", ""},
+		{"MSG t 3\na", "bc\n", ""},
+		{"MSG t 3\nabc", "\n", ""},
+		{"MSG t 5", "000\n", strings.Repeat("x", 5000) + "\n"},
+		{"BATCH t ", "5\n", "hello\n"},
+	} {
+		all := s.appendMemory.TryLease(1 << 20)
+		client := pipe(t, s)
+		for _, part := range []string{c.first, c.second} {
+			if _, err := client.Write([]byte(part)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		waitFor(t, func() bool {
+			late := true
+			s.conns.each(func(x *conn) { late = x.frameSince.Load() != 0 })
+			return !late
+		})
+		all.Release()
+		if c.third != "" {
+			if _, err := client.Write([]byte(c.third)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		answer := make([]byte, 2)
+		if _, err := client.Read(answer); err != nil || string(answer) != "OK" && c.third != "hello\n" {
+			t.Errorf("%q: got %q, %v", c.first, answer, err)
+		}
+		if err := client.Close(); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, func() bool { return s.stats.connections.Load() == 0 })
+	}
+}
