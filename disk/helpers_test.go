@@ -77,11 +77,14 @@ func (e *env) openLog(t testing.TB) {
 	must(t, err)
 }
 
-// close closes log and store and, on a file system that can tell, wants nothing left that a power cut could take.
+// close closes log and store, and wants no work left for the next opening.
 func (e *env) close(t testing.TB) {
 	t.Helper()
 	must(t, e.l.Close())
 	must(t, e.s.Close())
+	if exists(t, e.fs, spare) || len(listNames(t, e.fs, "topics/t/0", ".tmp")) > 0 {
+		t.Fatalf("closing left %v", files(t, e.fs, "topics/t/0"))
+	}
 }
 
 func (e *env) reopen(t testing.TB) {

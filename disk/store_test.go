@@ -141,6 +141,26 @@ func wantTopics(t *testing.T, s *disk.Store, want ...string) {
 	}
 }
 
+// TestCreateTopicUndone: a creation that fails leaves nothing, and can be tried again.
+func TestCreateTopicUndone(t *testing.T) {
+	for _, kind := range []fstest.Kind{fstest.Create, fstest.Write, fstest.Sync, fstest.Rename, fstest.SyncDir, fstest.Close} {
+		failed := false
+		f := fstest.Fail(fstest.NewMem(), func(op fstest.Op) error {
+			if !failed && op.By == disk.ByController && op.Kind == kind {
+				failed = true
+				return syscall.ENOSPC
+			}
+			return nil
+		})
+		s := openStore(t, f)
+		wantIs(t, s.CreateTopic(disk.ByController, "t", nil), disk.ErrNoSpace)
+		if got := files(t, f, "topics"); len(got) != 0 {
+			t.Errorf("%s: left behind: %v", kind, got)
+		}
+		must(t, s.CreateTopic(disk.ByController, "t", nil))
+	}
+}
+
 func TestOpenOnce(t *testing.T) {
 	e := newEnv(t, fstest.NewMem(), small)
 	if _, _, err := e.s.OpenLog(disk.ByOpen, "t", 0, small); err == nil {

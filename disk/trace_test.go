@@ -127,7 +127,7 @@ const (
 func rolled(t *testing.T, f disk.FS) *env {
 	t.Helper()
 	e := newEnv(t, f, disk.LogOptions{SegmentBytes: 16 << 10, IndexInterval: 1 << 10})
-	for fits(e.l, 4 << 10) {
+	for fits(e.l, 4<<10) {
 		e.append(t, sized(t, "a", 3<<10))
 	}
 	if !e.l.Roll() {
