@@ -112,7 +112,7 @@ func (r *reader) line() ([]byte, error) {
 // begun: a request is half received.
 func (r *reader) fill(begun bool) error {
 	r.parser.flush()
-	r.makeRoom()
+	r.makeRoom(begun)
 	if begun && r.c.frameSince.Load() == 0 {
 		r.c.frameSince.Store(time.Now().UnixNano())
 	}
@@ -132,12 +132,13 @@ func (r *reader) fill(begun bool) error {
 
 // makeRoom moves what is buffered to the front where the buffer has come to its
 // end, takes a larger buffer where the last read left the client with more to
-// send, and gives it back once it is drained. Where the budget has none, the
-// connection goes on with its own 4 KiB: nobody waits while holding a buffer.
-func (r *reader) makeRoom() {
+// send, and gives it back once it is drained between two requests. Where the budget
+// has none, the connection goes on with its own 4 KiB: nobody waits while holding
+// a buffer.
+func (r *reader) makeRoom(begun bool) {
 	if r.r == r.w {
 		r.r, r.w = 0, 0
-		if r.lease != nil && !r.full {
+		if r.lease != nil && !r.full && !begun { // a payload that it holds may not fit the connection's own
 			r.lease.Release()
 			r.lease, r.buf = nil, r.own[:]
 		}

@@ -52,3 +52,40 @@ func TestWholeRequestIsNotLate(t *testing.T) {
 		waitFor(t, func() bool { return s.stats.connections.Load() == 0 })
 	}
 }
+
+// A payload that fits the leased buffer needs it: the buffer does not go back
+// between the line and the payload, when others may take it.
+func TestBufferStaysForThePayload(t *testing.T) {
+	conf := noTicks()
+	conf.Memory.Receive, conf.Conn.ReadBytes = 64<<10, 64<<10
+	s := startServerOn(t, fstest.NewMem(), conf)
+	if got := halfClosed(t, s, "CREATE t\n"); string(got) != "OK\r\n" {
+		t.Fatalf("got %q", got)
+	}
+	waitFor(t, func() bool { return s.stats.connections.Load() == 0 })
+	p := pipe(t, s)
+	if _, err := p.Write([]byte(strings.Repeat("\n", 4096))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Write([]byte("\nMSG t 20000\n")); err != nil { // drains the buffer it has by now
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { // it waits for the payload
+		waits := false
+		s.conns.each(func(x *conn) { waits = x.frameSince.Load() != 0 })
+		return waits
+	})
+	if hog := s.receiveMemory.TryLease(64 << 10); hog != nil {
+		defer hog.Release()
+	}
+	if _, err := p.Write([]byte(strings.Repeat("x", 20_000) + "\n")); err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, 2)
+	if _, err := p.Read(answer); err != nil || string(answer) != "OK" {
+		t.Errorf("got %q, %v", answer, err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
