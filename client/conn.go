@@ -47,8 +47,8 @@ func (c *Client) connect(ctx context.Context) (*conn, error) {
 	}
 	if err != nil {
 		k.close()
-		if ctx.Err() != nil {
-			err = errors.Join(ctx.Err(), err)
+		if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
+			err = fmt.Errorf("%w (%w)", ended, err)
 		}
 		return nil, fmt.Errorf("connect to %s: %w", c.opt.Addr, err)
 	}

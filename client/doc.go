@@ -9,7 +9,8 @@
 // names the level of acknowledgement that was reached, and how far the log would survive a power cut. An error for which
 // errors.Is(err, ErrUnknown) is false means that the record was not appended. ErrUnknown means that nobody can tell: the
 // connection was lost, or the server failed, behind the moment of no return. Such a record is never sent again unless
-// ProducerOptions.OnUnknown asks for it, as it would then be in the log twice if it was there already.
+// ProducerOptions.OnUnknown asks for it, as it would then be in the log twice if it was there already. (With AckNone
+// nothing is promised, and a Result says only that the record was sent.)
 //
 // A Consumer yields each offset once and leaves none out, across lost connections too. What it can't deliver, it names:
 // CorruptError and OutOfRangeError carry the offsets there are, and only the caller steps over. With a Store the

@@ -73,8 +73,8 @@ type ProducerOptions struct {
 	BatchBytes int
 	// MaxBatchBytes bounds a batch, and so a record: the topic's max.message.bytes must be at least that. 0 = 1 MiB.
 	MaxBatchBytes int
-	// MaxBuffered bounds the bytes of records accepted and not answered; more of them wait. 0 = 16 MiB. The buffers
-	// themselves add at most BatchBytes for each request in flight and two more.
+	// MaxBuffered bounds the memory of records accepted and not answered; more of them wait. A batch counts as BatchBytes
+	// from its first record on, or as what a larger record needs. 0 = 16 MiB.
 	MaxBuffered int
 	// MaxInFlight bounds the requests without an answer on the connection; 0 = 4. With 1 and StopOnError, what is in the
 	// log is always a prefix of what was sent.

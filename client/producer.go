@@ -128,6 +128,9 @@ func (p *Producer) accept(ctx context.Context, r *Record, done func(Result, erro
 		return fmt.Errorf("append %s: %w: it needs %d bytes in a batch of at most %d (MaxBatchBytes)",
 			p.topic, ErrTooLarge, size, p.most)
 	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("append %s: not sent: %w", p.topic, err)
+	}
 	s := &p.s
 	s.Lock()
 	for {

@@ -351,6 +351,9 @@ func TestAppendThatGivesUpIsUnknown(t *testing.T) {
 		if !errors.Is(err, client.ErrUnknown) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("%v", err)
 		}
+		if _, err := p.Append(ctx, rec("b")); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, client.ErrUnknown) {
+			t.Fatalf("a record that was never taken: %v", err)
+		}
 		must(t, p.Close(t.Context())) // waits for the answer: nothing is owed
 		must(t, c.Close())
 	})
