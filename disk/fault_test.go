@@ -196,7 +196,11 @@ func TestFaultAtEveryOperation(t *testing.T) {
 		for _, sticky := range []bool{false, true} {
 			name := strings.ReplaceAll(fmt.Sprintf("%v, sticky %v", err, sticky), "/", " ")
 			t.Run(name, func(t *testing.T) {
-				for k := 1; ; k++ {
+				step := 1
+				if testing.Short() {
+					step = 5
+				}
+				for k := 1; ; k += step {
 					mem := fstest.NewMem()
 					ft := &fault{k: k, err: err, sticky: sticky}
 					o := workload(t, ft, fstest.Fail(mem, ft.decide))

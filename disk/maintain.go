@@ -17,7 +17,8 @@ func lastStepOf(n int64) int64 { return min(max(n/2, firstStep), lastStep) }
 // nextAllocation is the length to allocate when n bytes are, and stays at limit.
 func nextAllocation(n, limit int64) int64 { return min(n+min(max(n, firstStep), lastStep), limit) }
 
-// MaintenanceDue tells whether Maintain has something to do. Atomics only. WRITER or FLUSHER, after each pass.
+// MaintenanceDue tells whether Maintain has something to do. Atomics only. WRITER or FLUSHER, after each pass. After a
+// Maintain that could not do it all it stays true: the caller chooses when to try again.
 func (l *Log) MaintenanceDue() bool {
 	if l.failure.Load() != nil {
 		return false
