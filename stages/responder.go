@@ -29,7 +29,8 @@ type responder struct {
 	record  batch.Record
 }
 
-// answerMax is more than the longest OK line of an append.
+// answerMax is more than most answers' lines have; a longer one makes out outgrow
+// its base until the next one leaves.
 const answerMax = 160
 
 func newResponder(c *conn, inFlight int64) responder {
@@ -72,6 +73,7 @@ func (r *responder) receive() *command {
 
 // answer writes the answer of one command, which may take its time.
 func (r *responder) answer(ctx context.Context, cmd *command) {
+	r.room(answerMax)
 	if cmd.op == opNone && cmd.part != nil && cmd.part.dropped.Load() {
 		cmd.err = errDropped // since the parser has found it
 	}
@@ -206,9 +208,10 @@ func (r *responder) shutdown(cmd *command) {
 	r.c.srv.requestStop()
 }
 
-// room makes place for n more bytes of answers.
+// room makes place for n more bytes of answers. What has outgrown the base leaves:
+// else a client that pipelines for ever could make it grow for ever.
 func (r *responder) room(n int) {
-	if len(r.out)+n > cap(r.out) {
+	if len(r.out)+n > cap(r.base) {
 		r.flush()
 	}
 }
