@@ -99,12 +99,20 @@ func (o osFS) Lock(_ By, name string) (io.Closer, error) {
 	// flock and not fcntl: fcntl's lock goes when any descriptor of the file is closed in this process.
 	err = again(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
 	if err == nil {
-		return f, nil
+		return flocked{f}, nil
 	}
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		err = ErrLocked
 	}
 	return nil, errors.Join(fmt.Errorf("lock %s: %w", f.Name(), err), f.Close())
+}
+
+// flocked is a locked file. A lock lives as long as any copy of its descriptor, and a child process that is being started
+// at that moment has one until its exec: so closing is not enough.
+type flocked struct{ f *os.File }
+
+func (l flocked) Close() error {
+	return errors.Join(again(func() error { return unix.Flock(int(l.f.Fd()), unix.LOCK_UN) }), l.f.Close())
 }
 
 type osFile struct {

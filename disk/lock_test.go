@@ -1,0 +1,51 @@
+package disk_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+
+	"sluice/disk"
+)
+
+// A child that is being started holds copies of all descriptors until its exec;
+// the directory must be free all the same once it is closed.
+func TestLockIsFreeWhileChildrenStart(t *testing.T) {
+	fs := disk.OS(t.TempDir())
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err := exec.Command(self, "-test.run=^$").Run(); err != nil {
+				t.Errorf("start a child: %v", err)
+				return
+			}
+		}
+	})
+	for range 300 {
+		lock, err := fs.Lock(disk.ByOpen, "LOCK")
+		if errors.Is(err, disk.ErrLocked) {
+			t.Error("the lock outlived its close")
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := lock.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	wg.Wait()
+}
