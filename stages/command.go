@@ -56,7 +56,6 @@ type command struct {
 	err   *text.Error // answer: instead of a success
 	read  readRequest
 	admin *adminRequest
-	now   time.Time // opTick
 }
 
 // readRequest is the part of a command that READ, FETCH and TAIL need.

@@ -17,6 +17,7 @@ import (
 // sync of everything.
 type flusher struct {
 	in     chan *command
+	ticks  once // from the clock
 	roller chan<- *command
 	stats  *stats
 
@@ -27,7 +28,7 @@ type flusher struct {
 }
 
 func newFlusher(c FlusherConfig, roller chan<- *command, s *stats) *flusher {
-	return &flusher{in: make(chan *command, c.Queue), roller: roller, stats: s}
+	return &flusher{in: make(chan *command, c.Queue), ticks: once{cmd: command{op: opTick}}, roller: roller, stats: s}
 }
 
 // request asks for a sync of the log that nobody waits for. Any goroutine may
@@ -68,7 +69,8 @@ func (f *flusher) take(cmd *command) {
 	p := cmd.part
 	switch cmd.op {
 	case opTick:
-		f.tick(cmd.now)
+		f.ticks.queued.Store(false)
+		f.tick(time.Now())
 	case opAdopt:
 		p.f.lastSync = time.Now().UnixNano()
 		f.run.logs = append(f.run.logs, p)

@@ -101,7 +101,7 @@ func (b *rig) wantDurable(want uint64) {
 
 // tick is what the clock sends every stages.flusher.tick.
 func (b *rig) tick() {
-	b.flusher.in <- &command{op: opTick, now: time.Now()}
+	b.flusher.ticks.send(b.flusher.in)
 	synctest.Wait()
 }
 
@@ -176,6 +176,25 @@ func TestLingerGathers(t *testing.T) {
 		}
 		if n := writes.Load(); n != 1 {
 			t.Errorf("%d writes for two commands that waited together", n)
+		}
+	})
+}
+
+// However long a sync takes, the clock puts one tick into the queue, not one for
+// each interval: a full queue would stop the writers, and with them all logs.
+func TestTicksDoNotFillTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := new(stats)
+		busy := newFlusher(FlusherConfig{Queue: 100}, nil, st) // takes nothing
+		s := &Server{conf: Default(), conns: newConnections(st), flushers: []*flusher{busy}}
+		s.startTicks(t.Context())
+		time.Sleep(time.Hour)
+		if n := len(busy.in); n != 1 {
+			t.Errorf("%d ticks are queued", n)
+		}
+		s.stopTicks()
+		if err := s.tickGroup.Wait(); err != nil {
+			t.Error(err)
 		}
 	})
 }

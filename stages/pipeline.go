@@ -215,12 +215,7 @@ func (s *Server) startTicks(ctx context.Context) {
 	}
 	for _, f := range s.flushers {
 		s.tickGroup.Go("tick", func(ctx context.Context) error {
-			return sched.Tick(ctx, s.conf.Flusher.Tick, func(now time.Time) {
-				select {
-				case f.in <- &command{op: opTick, now: now}:
-				case <-ctx.Done():
-				}
-			})
+			return sched.Tick(ctx, s.conf.Flusher.Tick, func(time.Time) { f.ticks.send(f.in) })
 		})
 	}
 }
