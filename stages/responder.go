@@ -231,11 +231,16 @@ func (r *responder) flush() {
 	r.out = r.base[:0] // also when a long answer had outgrown it
 }
 
+// transmitMax is what a client must take within write_timeout. Large answers leave
+// in such pieces: a slow client gets its time for each.
+const transmitMax = 256 << 10
+
 func (r *responder) transmit(b []byte) {
-	if len(b) == 0 || r.err != nil {
-		return
+	for len(b) > 0 && r.err == nil {
+		n := min(len(b), transmitMax)
+		r.c.writeSince.Store(time.Now().UnixNano())
+		_, r.err = r.c.nc.Write(b[:n])
+		b = b[n:]
 	}
-	r.c.writeSince.Store(time.Now().UnixNano())
-	_, r.err = r.c.nc.Write(b)
 	r.c.writeSince.Store(0)
 }

@@ -53,3 +53,30 @@ func TestAnswersLeaveWhenTheBufferIsFull(t *testing.T) {
 		}
 	}
 }
+
+// A client that takes its answer slowly, but takes it, is not stuck.
+func TestSlowProgressIsNotStuck(t *testing.T) {
+	s := startServerOn(t, fstest.NewMem(), noTicks())
+	near, far := net.Pipe()
+	c := newConn(s, far)
+	sent := make(chan error)
+	go func() {
+		c.responder.transmit(make([]byte, 1<<20))
+		sent <- c.responder.err
+	}()
+	buf := make([]byte, 300<<10)
+	if _, err := io.ReadFull(near, buf[:1]); err != nil {
+		t.Fatal(err)
+	}
+	c.writeSince.Store(1) // it has taken long until here
+	if _, err := io.ReadFull(near, buf); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return c.writeSince.Load() > 1 })
+	if _, err := io.CopyN(io.Discard, near, 1<<20-1-300<<10); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-sent; err != nil {
+		t.Error(err)
+	}
+}
