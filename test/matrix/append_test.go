@@ -189,7 +189,7 @@ func checkProducers(got []record, names []string, atLeast []int) error {
 func manyProducers(t *trial) {
 	const producers = 6
 	topic := t.topic()
-	n, chunk := t.size(60), 5
+	n, chunk := t.size(40), 5
 	sessions := make([]session, producers)
 	names, counts := make([]string, producers), make([]int, producers)
 	for i := range sessions {

@@ -148,12 +148,12 @@ func timeLookup(t *trial) {
 func timesGoBack(t *trial) {
 	for _, whole := range []bool{false, true} {
 		topic, s := t.topic(), t.open()
-		rs := t.records("r", 30)
+		rs := t.records("r", 18)
 		for i := range rs {
-			rs[i].ms = 1_700_000_000_000 + int64(i*37%30)*10 + int64(i)*3
+			rs[i].ms = 1_700_000_000_000 + int64(i*7%18)*10 + int64(i)*3
 		}
 		if b, ok := s.(batcher); whole && ok { // several times in one batch
-			_, err := b.batches(topic, text.AckWritten, client.None, rs[:1], rs[1:11], rs[11:20], rs[20:])
+			_, err := b.batches(topic, text.AckWritten, client.None, rs[:1], rs[1:8], rs[8:11], rs[11:])
 			t.must(err)
 		} else {
 			t.put(s, topic, 0, rs...)

@@ -224,16 +224,18 @@ func producersAndFollowers(t *trial) {
 // and those that are in the middle of what they asked for.
 func deadFollowers(t *trial) {
 	topic, other := t.topic(), t.hand()
-	value := fill(64 << 10)
-	for range 64 { // 4 MiB, more than the socket buffers hold
-		_, err := other.append(topic, text.AckWritten, record{value: value})
-		t.must(err)
+	const n = 48
+	rs := make([]record, n) // 3 MiB, more than the socket buffers hold at first
+	for i := range rs {
+		rs[i].value = fill(64 << 10)
 	}
+	_, err := other.append(topic, text.AckWritten, rs...)
+	t.must(err)
 	s, err := t.drv.open(t.ctx, t.srv.addr())
 	t.must(err)
-	f, err := s.follow(topic, "0", 64)
+	f, err := s.follow(topic, "0", n)
 	t.must(err)
-	_, err = take(f, 64) // once through, so that what is opened on first use is open
+	_, err = take(f, n) // once through, so that what is opened on first use is open
 	t.must(err)
 	t.must(f.end())
 	t.must(s.close())
@@ -244,7 +246,7 @@ func deadFollowers(t *trial) {
 		return st.Connections == 1 && st.Subscribers == 0, err
 	})
 	var all []follower
-	for i := range 8 {
+	for i := range 6 {
 		s, err := t.drv.open(t.ctx, t.srv.addr())
 		t.must(err)
 		defer s.close()                                        // which is an error by then

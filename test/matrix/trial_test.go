@@ -136,10 +136,13 @@ func (t *trial) topic() string {
 	return fmt.Sprintf("%s.%d", t.name, t.topics)
 }
 
-// size is n, or less where each request costs a process.
+// size is n, or less where each request costs a process, or each record a segment.
 func (t *trial) size(n int) int {
-	if t.drv.slow {
+	switch {
+	case t.drv.slow:
 		return max(n/4, 3)
+	case t.conf.record > 16<<10:
+		return max(n/2, 3)
 	}
 	return n
 }

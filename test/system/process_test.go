@@ -22,19 +22,27 @@ const limit = 2 * time.Minute
 // A server is a running `sluice serve` that ends with its test.
 type server struct {
 	*process.Server
-	t   *testing.T
-	bin string
+	t    *testing.T
+	bin  string
+	data string
 }
 
-func serve(t *testing.T, data string) *server {
+func serve(t *testing.T, data string, args ...string) *server {
 	t.Helper()
 	bin := process.Binary(t)
-	p, err := process.Start(bin, "--data", data)
+	p, err := process.Start(bin, append([]string{"--data", data}, args...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Kill)
-	return &server{p, t, bin}
+	return &server{p, t, bin, data}
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // ok runs a client command that must succeed, and returns its standard output.

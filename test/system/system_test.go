@@ -2,9 +2,11 @@ package system
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -85,18 +87,37 @@ func TestAWebPageCannotReachTheServer(t *testing.T) {
 	}
 }
 
-func TestHTTPSaysThatItIsReady(t *testing.T) {
-	s := serve(t, t.TempDir())
-	for _, path := range []string{"/healthz", "/debug/pprof/goroutine?debug=1"} {
-		resp, err := http.Get("http://" + s.HTTP + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := resp.Body.Close(); err != nil {
-			t.Error(err)
-		}
-		if resp.StatusCode != http.StatusOK {
-			t.Errorf("%s: %s", path, resp.Status)
-		}
+func (s *server) get(path string) string {
+	s.t.Helper()
+	resp, err := http.Get("http://" + s.HTTP + path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		s.t.Fatalf("%s: %s, %v", path, resp.Status, err)
+	}
+	return string(body)
+}
+
+// Health, and profiles in which each goroutine tells its stage.
+func TestHTTP(t *testing.T) {
+	s := serve(t, t.TempDir(), "--set", "stages.writer.count=2", "--set", "stages.flusher.count=3")
+	if got := s.get("/healthz"); got != "ok\n" {
+		t.Errorf("/healthz says %q", got)
+	}
+	nc, in := s.dial() // so that there is a connection
+	exchange(t, nc, in, "PING\n")
+	profile := s.get("/debug/pprof/goroutine?debug=1")
+	var labels []string
+	for _, m := range regexp.MustCompile(`# labels: \{"stage":"([^"]+)"\}`).FindAllStringSubmatch(profile, -1) {
+		labels = append(labels, m[1])
+	}
+	slices.Sort(labels)
+	labels = slices.Compact(labels)
+	want := "accept controller flusher/0 flusher/1 flusher/2 http notifier reader readers responder roller supervisor tick writer/0 writer/1"
+	if got := strings.Join(labels, " "); got != want {
+		t.Errorf("the stages are\n%s, want\n%s", got, want)
 	}
 }
