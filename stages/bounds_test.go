@@ -3,7 +3,10 @@ package stages
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"sluice/disk"
 )
 
 // What CREATE allows, the log must be able to do: both bounds of every setting.
@@ -44,4 +47,24 @@ func TestIndexIntervalOfZero(t *testing.T) {
 	if size < 100*8 {
 		t.Errorf("the index of some 200 batches has %d bytes", size)
 	}
+}
+
+// Queues have a place for each log. With more logs than places, writer and roller
+// would wait for each other, so such a server does not start.
+func TestMorePartitionsOnDiskThanAllowed(t *testing.T) {
+	conf := Default()
+	conf.Data, conf.Listen, conf.HTTP = t.TempDir(), "127.0.0.1:0", ""
+	s := startServerOn(t, disk.OS(conf.Data), conf)
+	c := dial(t, s)
+	c.send("CREATE t partitions=2\nCREATE u\nSHUTDOWN\n")
+	c.want("OK", "OK", "OK")
+	<-s.Done()
+	conf.MaxPartitions = 2
+	if s, err := Start(conf, testLogger(t)); err == nil {
+		t.Errorf("it starts; stop: %v", s.Stop(t.Context()))
+	} else if !strings.Contains(err.Error(), "max_partitions") {
+		t.Errorf("got %v", err)
+	}
+	conf.MaxPartitions = 3
+	startServerOn(t, disk.OS(conf.Data), conf)
 }

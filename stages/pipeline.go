@@ -113,6 +113,9 @@ func (s *Server) open() error {
 				return fmt.Errorf("topic %s: %w", stored.Name, e)
 			}
 		}
+		if most := s.conf.MaxPartitions; s.partitions()+conf.Partitions > most { // queues have a place for each
+			return fmt.Errorf("the data directory holds more than %d partitions: raise max_partitions", most)
+		}
 		t, err := s.openTopic(stored.Name, conf)
 		if err != nil {
 			return err
