@@ -98,7 +98,10 @@ func (r *reader) line() ([]byte, error) {
 		}
 		seen = r.w - r.r
 		if seen >= text.MaxLine {
-			return nil, r.parser.refuseUnparsed(&text.Error{Code: text.CodeBadCommand, Skip: -1, Close: true, Text: "the line is longer than 4096 bytes"})
+			if text.LooksLikeHTTP(r.buf[r.r:r.w]) {
+				return nil, errAbrupt
+			}
+			return nil, r.parser.refuseUnparsed(text.LineTooLong())
 		}
 		if err := r.fill(seen > 0); err != nil {
 			return nil, err

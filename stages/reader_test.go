@@ -1,6 +1,9 @@
 package stages
 
 import (
+	"io"
+	"net"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -89,3 +92,33 @@ func TestBufferStaysForThePayload(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Lines up to the limit, and HTTP, which gets no answer however long its line is.
+func TestLongLines(t *testing.T) {
+	s := startServerOn(t, fstest.NewMem(), noTicks())
+	long := strings.Repeat("x", 5000)
+	fill := func(line string, length int) string { // HELLO takes any name
+		return line + strings.Repeat("x", length-len(line))
+	}
+	for _, c := range []struct{ send, want string }{
+		{fill("HELLO client=", 4095) + "\nPING\n", "HELLO\r\nOK pong=1\r\n"},
+		{fill("HELLO client=", 4094) + "\r\nPING\n", "HELLO\r\nOK pong=1\r\n"},
+		{fill("HELLO client=", 4096) + "\nPING\n", "ERR BAD_COMMAND - *\r\n"},
+		{fill("HELLO client=", 4095) + "\r\nPING\n", "ERR BAD_COMMAND - *\r\n"},
+		{fill("HELLO client=", 60_000) + "\nPING\n", "ERR BAD_COMMAND - *\r\n"},
+		{"GET /" + long + " HTTP/1.1\r\nPING\n", ""},
+		{"Cookie: " + long + "\r\nPING\n", ""},
+		{strings.Repeat("\r\n", 5000) + "PING\n", "OK pong=1\r\n"},
+	} {
+		client := dial(t, s)
+		_, _ = io.WriteString(client.nc, c.send) // the server may close before it has all of it
+		_ = client.nc.(*net.TCPConn).CloseWrite()
+		got, _ := io.ReadAll(client.in) // HTTP is cut off
+		answers := helloLine.ReplaceAllString(mask(got), "HELLO\r\n")
+		if answers != c.want {
+			t.Errorf("%.40q of %d bytes: got %q, want %q", c.send, len(c.send), answers, c.want)
+		}
+	}
+}
+
+var helloLine = regexp.MustCompile("OK server=.*\r\n")
