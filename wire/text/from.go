@@ -123,7 +123,8 @@ func parseRFC3339(s []byte) (int64, bool) {
 		return 0, false
 	}
 	east, ok := parseZone(rest)
-	return date.UnixMilli() + ms - east.Milliseconds(), ok
+	// A zone can lead before the year 0, which no time that we write can.
+	return max(date.UnixMilli()+ms-east.Milliseconds(), yearZero), ok
 }
 
 // shaped tells whether s has a digit wherever form has one, and form's own byte elsewhere.
