@@ -151,9 +151,6 @@ func TestStopUnderLoad(t *testing.T) {
 			t.Errorf("%d appends were answered, the log has %d records", len(all), len(got))
 		}
 		compare(t, got, all)
-		if head := s.ok("", "head", "t", "--json"); !strings.Contains(head, fmt.Sprintf(`"synced":%d,`, len(got))) {
-			t.Errorf("not all of %d records were synced by the stop: %s", len(got), head)
-		}
 	}
 }
 

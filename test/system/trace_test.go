@@ -38,6 +38,11 @@ type traced struct {
 
 func trace(t *testing.T, args ...string) *traced {
 	t.Helper()
+	return traceOn(t, t.TempDir(), args...)
+}
+
+func traceOn(t *testing.T, data string, args ...string) *traced {
+	t.Helper()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		t.Skip("skipped: there is no strace on this machine to read system calls with")
@@ -46,7 +51,7 @@ func trace(t *testing.T, args ...string) *traced {
 	if out, err := exec.CommandContext(t.Context(), strace, "-f", "-y", "-o", file, "true").CombinedOutput(); err != nil {
 		t.Skipf("skipped: this machine allows no tracing: %v: %s", err, out)
 	}
-	bin, data := process.Binary(t), t.TempDir()
+	bin := process.Binary(t)
 	if data, err = filepath.EvalSymlinks(data); err != nil { // the trace has the real path
 		t.Fatal(err)
 	}
@@ -407,6 +412,70 @@ func TestHonestSeesLies(t *testing.T) {
 			t.Errorf("%s: %d answers, faults %q", name, answers, faults)
 		}
 	}
+}
+
+// unsynced are the log files with bytes that no sync covers at the end of the trace.
+func unsynced(calls []call) map[string]bool {
+	dirty := map[string]bool{}
+	for _, c := range calls {
+		switch {
+		case c.writesLog():
+			dirty[c.path] = true
+		case c.syncs() && c.ret == 0:
+			delete(dirty, c.path)
+		}
+	}
+	return dirty
+}
+
+// A graceful stop syncs what nobody has asked to be synced.
+func TestStopSyncs(t *testing.T) {
+	s := trace(t)
+	nc, in := s.dial()
+	for i := range 3 {
+		exchange(t, nc, in, fmt.Sprintf("MSG t%d 5\nhello\n", i))
+	}
+	calls := s.calls()
+	written := 0
+	for _, c := range calls {
+		if c.writesLog() {
+			written++
+		}
+	}
+	if left := unsynced(calls); len(left) > 0 || written != 3 {
+		t.Errorf("%d writes; not synced at the end: %v", written, left)
+	}
+}
+
+// What a kill has left in the kernel's hands is synced before the next run calls it synced.
+func TestRecoveredIsSyncedBeforeItIsCalledSo(t *testing.T) {
+	data := t.TempDir()
+	s := serve(t, data, "--set", "stages.flusher.tick=0")
+	nc, in := s.dial()
+	if got := exchange(t, nc, in, "MSG t 5\nhello\n"); got != "OK first=0 next=1 ack=written synced=0\r\n" {
+		t.Fatalf("got %q", got)
+	}
+	s.Kill()
+	again := traceOn(t, data)
+	nc, in = again.dial()
+	head := exchange(t, nc, in, "HEAD t\n")
+	if !strings.Contains(head, " next=1 ") {
+		t.Fatalf("HEAD says %q", head)
+	}
+	said := strings.Contains(head, " synced=1 ")
+	synced := false
+	for _, c := range again.calls() {
+		if c.syncs() && c.ret == 0 && strings.HasSuffix(c.path, "/t/0/00000000000000000000.log") {
+			synced = true
+		}
+		if c.name == "write" && strings.Contains(c.args, `"OK oldest=0`) {
+			if said && !synced {
+				t.Errorf("%q was answered, and nothing was synced since the kill", head)
+			}
+			return
+		}
+	}
+	t.Error("the trace has no answer to HEAD")
 }
 
 // Who waits at the same time shares a sync.
