@@ -1,8 +1,12 @@
 package stages
 
 import (
+	"bytes"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -71,4 +75,83 @@ func TestRequestsBehindADrop(t *testing.T) {
 		c.want("ERR NO_TOPIC - the topic was dropped")
 	}
 	c.want("OK pong=1")
+}
+
+// Topics that come and go under everything that may be under way on them: every
+// request has its answer, and nothing is left behind.
+func TestDropUnderLoad(t *testing.T) {
+	conf := Default()
+	conf.Flusher.Tick, conf.Conn.InFlight = time.Millisecond, 4
+	conf.Writer.Queue, conf.Flusher.Queue, conf.Readers.Queue, conf.MaxPartitions = 1, 1, 1, 3
+	conf.Topic.SegmentBytes = 16 << 10
+	s := startServerOn(t, fstest.NewMem(), conf)
+	var wg sync.WaitGroup
+	over := make(chan struct{})
+	value := strings.Repeat("x", 3000)
+	for _, request := range []string{
+		fmt.Sprintf("MSG t 3000\n%s\n", value), fmt.Sprintf("MSG t 3000 ack=synced\n%s\n", value), fmt.Sprintf("MSG t/1 3000\n%s\n", value),
+		oneBatch(t, "t", batch.None, value, value), "FLUSH t\n", "HEAD t\n", "READ t oldest limit=3\n", "FETCH t newest wait=1h\n",
+		"TAIL t oldest limit=100\n", "TAIL t raw=1 limit=100\n", "STATS\n",
+	} {
+		c := dial(t, s)
+		wg.Go(func() {
+			for range 2 { // pipelined, but for those that the next request would end
+				if !strings.HasPrefix(request, "TAIL") {
+					c.send("%s", request)
+				}
+			}
+			for {
+				select {
+				case <-over:
+					return
+				default:
+				}
+				c.send("%s", request)
+				c.whole(strings.HasPrefix(request, "TAIL"))
+			}
+		})
+	}
+	c := dial(t, s)
+	for range 30 {
+		c.send("CREATE t partitions=2\n")
+		c.line() // or a MSG was faster
+		at := s.stats.records.Load()
+		waitFor(t, func() bool { return s.stats.records.Load() > at+20 })
+		c.send("DROP t\n")
+		c.want("OK")
+	}
+	close(over)
+	for done := false; !done; { // wakes who waits for records
+		c.send("CREATE t partitions=2\nMSG t 1\nx\nDROP t\n")
+		c.line()
+		c.line()
+		c.line()
+		done = s.stats.subscribers.Load() == 0
+	}
+	wg.Wait()
+}
+
+// whole reads one whole answer. Of a TAIL, DATA is not the end.
+func (c *session) whole(tail bool) {
+	for {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			c.t.Errorf("after %q: %v", line, err)
+			return
+		}
+		var a text.Answer
+		if err := text.ParseAnswer(bytes.TrimSuffix(line, []byte("\r\n")), &a); err != nil {
+			c.t.Error(err)
+			return
+		}
+		if n := a.Payload(); n >= 0 {
+			if _, err := c.in.Discard(int(n) + 2); err != nil {
+				c.t.Error(err)
+				return
+			}
+		}
+		if a.Kind != text.AnswerRec && !(tail && a.Kind == text.AnswerData) {
+			return
+		}
+	}
 }
