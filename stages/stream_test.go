@@ -198,3 +198,33 @@ func TestLargeMessageThatEndsEarly(t *testing.T) {
 		}
 	}
 }
+
+// Clients that vanish in the middle of anything leave nothing behind.
+func TestResetAnywhere(t *testing.T) {
+	conf := noTicks()
+	conf.Conn.InFlight = 2
+	s := startServerOn(t, fstest.NewMem(), conf)
+	c := dial(t, s)
+	c.send("CREATE t partitions=2\nCREATE b\n")
+	c.want("OK", "OK")
+	value := strings.Repeat("x", 300_000)
+	for _, request := range []string{
+		"PING\n", "HEAD t\n", "TAIL t\n", "TAIL t oldest raw=1\n", "FETCH t newest wait=1h\n", "FETCH b 0\n", "READ t oldest\n", "READ b oldest\n",
+		"STATS\n", "TOPICS\n", "FLUSH t\n", "CREATE c\n", "DROP c\n", "CLOSE\n", "HELLO\n", "nonsense\n", "MSG new 1\nx\n", "DROP new\n",
+		"MSG t 3\nabc\n", "MSG t 3 ack=synced\nabc\n", "MSG t/1 5000\n" + value[:5000] + "\n", "MSG t 300000\n" + value + "\n", "MSG none/9 5000\n" + value[:5000] + "\n",
+		oneBatch(t, "b", batch.LZ4, value, value), oneBatch(t, "t", batch.None, value[:70_000]),
+	} {
+		for _, send := range []string{request, strings.Repeat(request, 5), request[:len(request)-1], request[:len(request)/2+1], "FETCH t newest wait=1h\n" + request} {
+			gone := dial(t, s)
+			_, _ = io.WriteString(gone.nc, send) // a refusal may close before all of it is read
+			if err := gone.nc.(*net.TCPConn).SetLinger(0); err != nil {
+				t.Fatal(err)
+			}
+			if err := gone.nc.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	waitFor(t, func() bool { return s.stats.connections.Load() == 1 && s.stats.subscribers.Load() == 0 })
+	c.quiet()
+}
