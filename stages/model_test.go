@@ -202,7 +202,11 @@ func compressed(t testing.TB, plain []byte, codec batch.Codec) []byte {
 			t.Fatal(err)
 		}
 	}
-	b := append(plain[:batch.HeaderSize:batch.HeaderSize], out.Bytes()...)
+	return withCodec(append(plain[:batch.HeaderSize:batch.HeaderSize], out.Bytes()...), codec)
+}
+
+// withCodec makes the header say so, and its length and checksum right.
+func withCodec(b []byte, codec batch.Codec) []byte {
 	binary.BigEndian.PutUint32(b[8:], uint32(len(b)-12))
 	binary.BigEndian.PutUint16(b[21:], uint16(codec))
 	binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], crc32.MakeTable(crc32.Castagnoli)))
