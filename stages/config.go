@@ -48,8 +48,8 @@ type ConnConfig struct {
 	InFlight     int64         // commands between parser and answer; a power of two
 	ReadBytes    int64         // leased while a client sends more than its own 4 KiB at a time
 	GroupBytes   int64         // neighbouring MSGs stored as one batch, at most
-	FrameTimeout time.Duration // a request that has begun must be whole by then
-	WriteTimeout time.Duration // a client that takes none of its answers for so long is closed
+	FrameTimeout time.Duration // a request that has begun must be whole by then, or bring frameStep more
+	WriteTimeout time.Duration // a client must take each transmitMax of its answers within it
 
 	// How long a FETCH still waits once its client's stream has ended: a client that
 	// is gone looks just like one that has only closed its half. One that resets the

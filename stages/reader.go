@@ -178,13 +178,20 @@ func (r *reader) payload(n int) ([]byte, error) {
 	return view, r.eol() // which is buffered, so the view stays
 }
 
+// frameStep is what a client must send of a large payload within frame_timeout. Were
+// any byte enough, few clients could hold all memory for requests by trickling.
+const frameStep = 256 << 10
+
 // payloadInto fills dst from the buffer and the socket, and takes the end of
 // line behind it.
 func (r *reader) payloadInto(dst []byte) error {
 	n := copy(dst, r.buf[r.r:r.w])
 	r.r += n
-	for n < len(dst) {
-		r.c.frameSince.Store(time.Now().UnixNano()) // it is late only when nothing comes
+	for due := n; n < len(dst); {
+		if n >= due {
+			r.c.frameSince.Store(time.Now().UnixNano())
+			due = n + frameStep
+		}
 		k, err := r.c.nc.Read(dst[n:])
 		n += k
 		if err != nil && n < len(dst) {

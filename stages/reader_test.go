@@ -1,6 +1,7 @@
 package stages
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"regexp"
@@ -122,3 +123,38 @@ func TestLongLines(t *testing.T) {
 }
 
 var helloLine = regexp.MustCompile("OK server=.*\r\n")
+
+// A large payload has its time for each part of it, and a client that sends a byte
+// now and then does not keep the memory it was given for ever.
+func TestTrickledPayloadIsLate(t *testing.T) {
+	conf := noTicks()
+	conf.Conn.FrameTimeout = Forever // the test looks at the beginning of the time, not at its end
+	s := startServerOn(t, fstest.NewMem(), conf)
+	p := pipe(t, s)
+	write := func(send string) {
+		t.Helper()
+		if _, err := p.Write([]byte(send)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var c *conn
+	s.conns.each(func(x *conn) { c = x })
+	write(fmt.Sprintf("MSG t %d\n", 3*frameStep))
+	write("x")
+	for range 2 {
+		c.frameSince.Store(1) // long ago
+		write(strings.Repeat("x", 1000))
+		write(strings.Repeat("x", 1000))
+		if got := c.frameSince.Load(); got != 1 {
+			t.Fatalf("a few bytes begin the time anew: %d", got)
+		}
+		write(strings.Repeat("x", frameStep))
+		write("x")
+		if got := c.frameSince.Load(); got == 1 {
+			t.Fatal("a whole part of the payload did not begin the time anew")
+		}
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
