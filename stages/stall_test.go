@@ -9,6 +9,7 @@ import (
 
 	"sluice/disk"
 	"sluice/disk/fstest"
+	"sluice/wire/batch"
 )
 
 // stall fills a log of small segments until an append waits for its spare: the
@@ -67,4 +68,23 @@ func TestIndexFailureDoesNotEndAStall(t *testing.T) {
 	if !failed.Load() {
 		t.Error("no index was written")
 	}
+}
+
+// Refusals of messages that asked for no answer name their requests, each its own,
+// also where they travelled together.
+func TestRefusalsNameTheirRequests(t *testing.T) {
+	s := startServerOn(t, fstest.Fail(fstest.NewMem(), func(op fstest.Op) error {
+		if op.By == disk.ByWriter && op.Kind == fstest.Write && strings.Contains(op.Name, "/t/") {
+			return syscall.ENOSPC
+		}
+		return nil
+	}), noTicks())
+	c := dial(t, s)
+	none := "MSG t 1 ack=none\nx\n"
+	c.send("%s", "CREATE t\n"+none+"\r\n"+none+"MSG u 1 ack=none\nx\n"+none+oneBatch(t, "t", batch.None, "x", "y")+none+"MSG t 1\nx\nPING\n")
+	c.want("OK")
+	for _, req := range []string{" req=2", " req=3", " req=5", "", " req=7", ""} {
+		c.refused("ERR DISK_FULL" + req + " - ")
+	}
+	c.want("OK pong=1")
 }
