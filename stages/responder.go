@@ -139,14 +139,17 @@ func (r *responder) appended(cmd *command) {
 	if cmd.ack == text.AckNone {
 		return
 	}
+	// As it is now: what it was at the write may lie before that of an earlier
+	// answer, which had waited for a sync, and a watermark must not go back.
+	durable := max(cmd.durable, cmd.part.log.Durable())
 	if cmd.msgs == 0 {
 		r.room(answerMax)
-		r.out = text.AppendAppended(r.out, cmd.first, cmd.end, cmd.reached, cmd.durable)
+		r.out = text.AppendAppended(r.out, cmd.first, cmd.end, cmd.reached, durable)
 		return
 	}
 	for first := cmd.first; first < cmd.end; first++ {
 		r.room(answerMax)
-		r.out = text.AppendAppended(r.out, first, first+1, cmd.reached, cmd.durable)
+		r.out = text.AppendAppended(r.out, first, first+1, cmd.reached, durable)
 	}
 }
 

@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"fmt"
 	"strings"
 
 	"sluice/wire/text"
@@ -58,6 +59,34 @@ func syncedCovers(t *trial) {
 			t.failf("HEAD has synced=%d behind offset %d, answered as %v with a watermark of %d", h.Synced, i, level, last)
 		}
 	}
+}
+
+// Whoever follows the watermark of its answers must not be told that it went back, however the levels are mixed.
+func watermarkOnlyRises(t *trial) {
+	topic, s := t.topic(), t.hand()
+	var req strings.Builder
+	const n = 60
+	for i := range n {
+		level := text.AckWritten
+		if i%4 == 0 {
+			level = text.AckSynced
+		}
+		value := t.value("r", i)
+		fmt.Fprintf(&req, "MSG %s %d ack=%v\n%s\n", topic, len(value), level, value)
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- s.send("%s", req.String()) }()
+	last := uint64(0)
+	for i := range n {
+		l, err := s.ok()
+		t.must(err)
+		a := appended(l)
+		if a.synced < last || a.first != uint64(i) {
+			t.failf("answer %d is %q, behind a watermark of %d", i, l.raw, last)
+		}
+		last = a.synced
+	}
+	t.must(<-sent)
 }
 
 func flushMoves(t *trial) {

@@ -20,6 +20,7 @@ var behaviours = []behaviour{
 	// ack_test.go
 	{name: "answers name what was reached", run: answersNameTheirLevel},
 	{name: "synced covers the record", run: syncedCovers},
+	{name: "the watermark only rises", needs: []capability{typing}, run: watermarkOnlyRises},
 	{name: "flush moves the watermark", run: flushMoves},
 	{name: "the tick moves the watermark", run: tickMoves},
 
