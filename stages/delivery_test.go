@@ -3,6 +3,7 @@ package stages
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -51,10 +52,17 @@ func TestGroupsStayInsideTheirLimits(t *testing.T) {
 		s := startServerOn(t, fstest.NewMem(), conf)
 		c := dial(t, s)
 		const n = 5000
-		go c.send("CREATE t\n%s", strings.Repeat("MSG t 3\nabc\n", n))
+		sent := make(chan error, 1)
+		go func() {
+			_, err := io.WriteString(c.nc, "CREATE t\n"+strings.Repeat("MSG t 3\nabc\n", n))
+			sent <- err
+		}()
 		c.want("OK")
 		for i := range n {
 			c.want(fmt.Sprintf("OK first=%d next=%d ack=written synced=0", i, i+1))
+		}
+		if err := <-sent; err != nil {
+			t.Fatal(err)
 		}
 		c.send("FETCH t 0\n")
 		_, b := c.data()
