@@ -88,3 +88,39 @@ func TestRefusalsNameTheirRequests(t *testing.T) {
 	}
 	c.want("OK pong=1")
 }
+
+// A stop waits for a log that waits for its spare, and answers its appends; so does
+// a DROP, which refuses them.
+func TestStopAndDropDuringAStall(t *testing.T) {
+	for _, c := range []struct{ name, verb, want string }{
+		{"stop", "SHUTDOWN\n", "OK first=6 next=7 ack=written synced=*"},
+		{"drop", "DROP t\n", "ERR NO_TOPIC - the topic was dropped"},
+		{"drop, and the same name again", "DROP t\nMSG t 5000\n" + strings.Repeat("y", 5000) + "\n", "ERR NO_TOPIC - the topic was dropped"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newGate(flusherSync("t"))
+			s := startServerOn(t, fstest.Fail(fstest.NewMem(), g.pass), noTicks())
+			client, _ := stall(t, s, g)
+			other := dial(t, s)
+			other.send("%s", c.verb)
+			if strings.HasPrefix(c.verb, "SHUTDOWN") {
+				other.want("OK")
+			} else { // refused by the writer, while the flusher is still at the sync
+				client.want(c.want)
+				waitFor(t, func() bool { return !s.catalog.has([]byte("t")) })
+			}
+			close(g.open)
+			if strings.HasPrefix(c.verb, "SHUTDOWN") {
+				client.want(c.want, "OK first=7 next=8 ack=written synced=*", "OK synced=8")
+				client.ended()
+				finished(t, s)
+				return
+			}
+			client.want(c.want, c.want)
+			other.want("OK")
+			if strings.Contains(c.verb, "MSG") {
+				other.want("OK first=0 next=1 ack=written synced=0")
+			}
+		})
+	}
+}
