@@ -30,8 +30,5 @@ func (g *Group) Go(stage string, run func(ctx context.Context) error) {
 	})
 }
 
-// Context is done when a goroutine of the group has failed or the parent is done.
-func (g *Group) Context() context.Context { return g.ctx }
-
 // Wait joins all goroutines and returns the first error.
 func (g *Group) Wait() error { return g.g.Wait() }
