@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,6 +40,24 @@ func TestDocuments(t *testing.T) {
 				sh.step(s)
 			}
 		})
+	}
+}
+
+// A page that shows commands and is not in the table would not be run.
+func TestEveryPageIsRun(t *testing.T) {
+	pages, err := filepath.Glob(filepath.Join("..", "..", "docs", "*.md"))
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("%d pages, %v", len(pages), err)
+	}
+	for _, path := range append(pages, filepath.Join("..", "..", "README.md")) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.ToSlash(strings.TrimPrefix(path, filepath.Join("..", "..")+string(filepath.Separator)))
+		if len(parse(string(text))) > 0 && !slices.Contains(documents, name) {
+			t.Errorf("%s shows commands, and is not in the table", name)
+		}
 	}
 }
 
@@ -73,7 +92,11 @@ type shell struct {
 	in    io.Writer
 	lines chan string
 	ports *strings.Replacer // of the test, to those of the documents
+	typed *strings.Replacer // and back
 }
+
+// The addresses that a reader's server has.
+const textAddr, httpAddr = "127.0.0.1:1774", "127.0.0.1:1775"
 
 // patience bounds what never comes; nothing else depends on it.
 const patience = 30 * time.Second
@@ -82,8 +105,12 @@ func startShell(t *testing.T) *shell {
 	text, http := freeAddr(t), freeAddr(t)
 	cmd := exec.Command("bash", "--norc", "--noprofile")
 	cmd.Dir = t.TempDir()
+	bin := t.TempDir() // the binary may have another name, as the one that counts has
+	if err := os.Symlink(process.Binary(t), filepath.Join(bin, "sluice")); err != nil {
+		t.Fatal(err)
+	}
 	cmd.Env = append(os.Environ(),
-		"PATH="+filepath.Dir(process.Binary(t))+":"+os.Getenv("PATH"),
+		"PATH="+bin+":"+os.Getenv("PATH"),
 		"SLUICE_LISTEN="+text, "SLUICE_SERVER="+text, "SLUICE_HTTP="+http, "SLUICE_KAFKA=", "LC_ALL=C.UTF-8")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	in, err := cmd.StdinPipe()
@@ -98,7 +125,10 @@ func startShell(t *testing.T) *shell {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	sh := &shell{t: t, in: in, lines: make(chan string, 10_000), ports: strings.NewReplacer(text, "127.0.0.1:1774", http, "127.0.0.1:1775")}
+	sh := &shell{
+		t: t, in: in, lines: make(chan string, 10_000),
+		ports: strings.NewReplacer(text, textAddr, http, httpAddr), typed: strings.NewReplacer(textAddr, text, httpAddr, http),
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -136,12 +166,12 @@ func freeAddr(t *testing.T) string {
 func (sh *shell) step(s step) {
 	sh.t.Helper()
 	const marker = "--- done:"
-	if _, err := fmt.Fprintf(sh.in, "%s\necho '%s' $?\n", s.command, marker); err != nil {
+	if _, err := fmt.Fprintf(sh.in, "%s\necho '%s' $?\n", sh.typed.Replace(s.command), marker); err != nil {
 		sh.t.Fatal(err)
 	}
 	background := strings.HasSuffix(s.command, "&")
 	var got []string
-	marked := false
+	marked, status := false, 0
 	for timeout := time.After(patience); ; {
 		// What a command in the background prints may come behind the marker.
 		if marked && (!background || matches(s.want, got)) {
@@ -152,14 +182,21 @@ func (sh *shell) step(s step) {
 			if !ok {
 				sh.t.Fatalf("line %d: %s: the shell ended", s.line, s.command)
 			}
-			if strings.HasPrefix(line, marker) {
+			if rest, ok := strings.CutPrefix(line, marker); ok {
 				marked = true
+				if _, err := fmt.Sscan(rest, &status); err != nil {
+					sh.t.Fatalf("line %d: %q: %v", s.line, line, err)
+				}
 			} else {
 				got = append(got, line)
 			}
 		case <-timeout:
 			sh.t.Fatalf("line %d: %s: not done, or not as shown\n%s", s.line, s.command, strings.Join(got, "\n"))
 		}
+	}
+	// What a page leaves open with "..." must not be a complaint. A status above is that of a signal, which wait tells.
+	if status != 0 && status < 128 {
+		sh.t.Errorf("line %d: $ %s\nended with status %d and printed:\n%s", s.line, s.command, status, strings.Join(got, "\n"))
 	}
 	if !matches(s.want, got) {
 		sh.t.Errorf("line %d: $ %s\nprinted:\n%s\nthe page shows:\n%s", s.line, s.command, strings.Join(got, "\n"), strings.Join(s.want, "\n"))
