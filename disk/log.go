@@ -75,7 +75,10 @@ type failure struct{ first, sticky error }
 
 // fail ends the log's life as a writer (I6). Only the first error counts: what follows is its consequence.
 func (l *Log) fail(err error) error {
-	l.failure.CompareAndSwap(nil, &failure{err, fmt.Errorf("%w: %w", ErrFailed, err)})
+	if l.failure.CompareAndSwap(nil, &failure{err, fmt.Errorf("%w: %w", ErrFailed, err)}) {
+		l.log.Error("the log takes no more appends until the server is restarted; what it holds is still read",
+			zap.String("log", l.dir), zap.Error(err))
+	}
 	return err
 }
 

@@ -95,7 +95,7 @@ func Default() Config {
 		AutoCreate:     true,
 		Grace:          30 * time.Second,
 		Memory: MemoryConfig{
-			Receive: 64 << 20, Append: 64 << 20, Large: 128 << 20, Read: 64 << 20, Decode: 64 << 20,
+			Receive: 64 << 20, Append: 64 << 20, Large: 128 << 20, Read: 128 << 20, Decode: 64 << 20,
 		},
 		Conn: ConnConfig{
 			InFlight: 64, ReadBytes: 64 << 10, GroupBytes: 64 << 10,

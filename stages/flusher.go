@@ -81,16 +81,17 @@ func (f *flusher) take(cmd *command) {
 		f.run.due = slices.DeleteFunc(f.run.due, func(q *partition) bool { return q == p })
 		cmd.done()
 	case opSync:
-		if p.f.closed { // a FLUSH that found the topic before it was dropped
-			cmd.fail(errDropped)
-			return
-		}
-		if cmd == &p.sync.cmd {
+		switch {
+		case cmd == &p.sync.cmd:
 			p.sync.queued.Store(false) // before the sync, so that a later write can ask again
-		} else {
+		case p.f.closed: // a FLUSH that found the topic before it was dropped
+			cmd.fail(errDropped)
+		default:
 			p.f.waiting.append(cmd)
 		}
-		f.list(p)
+		if !p.f.closed {
+			f.list(p)
+		}
 	default:
 		panic(fmt.Sprintf("BUG: flusher got op %d", cmd.op))
 	}

@@ -50,8 +50,7 @@ func (r *roller) Run(context.Context) error {
 // tried again with the next append that asks for it.
 func (r *roller) report(p *partition, err error) {
 	switch {
-	case p.log.Err() != nil:
-		r.log.Error("the log takes no more appends until the server is restarted", zap.Stringer("log", p), zap.Error(err))
+	case p.log.Err() != nil: // which it has told itself
 	case errors.Is(err, disk.ErrNoSpace):
 		r.log.Warn("no room for what the log needs next; appends that need it are refused until there is", zap.Stringer("log", p), zap.Error(err))
 	default:

@@ -47,7 +47,7 @@ func Settings() []Setting[Config] {
 		size("memory.receive", "Read buffers of busy connections.", 1<<20, 1<<40, func(c *Config) *int64 { return &c.Memory.Receive }),
 		size("memory.append", "Requests of up to 256 KiB between socket and writer; more waits.", 1<<20, 1<<40, func(c *Config) *int64 { return &c.Memory.Append }),
 		size("memory.large", "Larger requests between socket and writer; more waits.", 128<<20, 1<<40, func(c *Config) *int64 { return &c.Memory.Large }),
-		size("memory.read", "Stored batches between file and socket; more waits.", 16<<20, 1<<40, func(c *Config) *int64 { return &c.Memory.Read }),
+		size("memory.read", "Stored batches between file and socket; more waits. The largest batch must fit.", 128<<20, 1<<40, func(c *Config) *int64 { return &c.Memory.Read }),
 		size("memory.decode", "Compressed batches decoded for READ and TAIL; more waits.", batch.MaxSize, 1<<40, func(c *Config) *int64 { return &c.Memory.Decode }),
 		power("stages.conn.in_flight", "Commands of one connection between parser and answer; a power of two.", 2, 1<<12, func(c *Config) *int64 { return &c.Conn.InFlight }),
 		size("stages.conn.read_bytes", "Read buffer of a busy connection; an idle one has 4 KiB.", 4<<10, 1<<20, func(c *Config) *int64 { return &c.Conn.ReadBytes }),
