@@ -161,6 +161,34 @@ func allOrNothing(t *trial) {
 	t.want(s, topic, "0", limits{}, rs, 0)
 }
 
+// largestRequest fills max_batch to the byte, with batches of max.message.bytes; a byte more is TOO_LARGE, before any of
+// it is read.
+func largestRequest(t *trial) {
+	const limit, most = maxBatch, 1 << 20 // max_batch, and max.message.bytes as it is by default
+	topic, s := t.topic(), t.hand()
+	empty, err := encode(client.None, []record{{ms: 1, value: fill(most / 2)}})
+	t.must(err)
+	rs := make([]record, limit/most)
+	parts := make([][]record, len(rs))
+	for i := range rs {
+		rs[i] = record{ms: 1, value: append([]byte{byte(i)}, fill(most/2+most-len(empty)-1)...)}
+		parts[i] = rs[i : i+1]
+	}
+	as, err := s.batches(topic, t.conf.ack, client.None, parts...)
+	t.must(err)
+	t.must(checkAnswers(as, t.conf.level(), len(rs), 0))
+	t.want(s, topic, "0", limits{}, rs, 0)
+	h, err := s.head(topic)
+	t.must(err)
+	if h.Bytes != limit {
+		t.failf("%d bytes are stored, want %d: this shows nothing about the limit", h.Bytes, limit)
+	}
+	t.must(s.send("BATCH %s %d\n", topic, limit+1))
+	_, err = s.line()
+	t.mustRefuse(err, "TOO_LARGE")
+	t.want(t.hand(), topic, "-1", limits{}, rs[len(rs)-1:], uint64(len(rs)-1))
+}
+
 // recode compresses a batch's records with a codec that only other clients write.
 func recode(b []byte, codec batch.Codec) ([]byte, error) {
 	var packed bytes.Buffer

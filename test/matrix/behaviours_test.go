@@ -28,6 +28,7 @@ var behaviours = []behaviour{
 	{name: "batches are stored as sent", needs: []capability{ownBatches}, run: batchesStayWhole},
 	{name: "several batches across a roll", needs: []capability{batchRequest}, run: batchesAcrossARoll},
 	{name: "a request of batches is all or nothing", needs: []capability{batchRequest}, run: allOrNothing},
+	{name: "a request of the largest size", needs: []capability{batchRequest}, run: largestRequest},
 	{name: "every codec is read", run: everyCodec},
 
 	// read_test.go
@@ -68,8 +69,12 @@ var behaviours = []behaviour{
 	{name: "refusals where no answer was asked for", needs: []capability{typing}, run: silentRefusals},
 	{name: "half-close", needs: []capability{typing}, run: halfClose},
 
+	// storm_test.go
+	{name: "everything at once", run: storm},
+
 	// restart_test.go
 	{name: "a graceful stop keeps all", home: alone, run: stopKeepsAll},
+	{name: "indexes are derived", home: alone, run: indexesAreDerived},
 	{name: "many starts", home: alone, run: manyStarts},
 	{name: "a kill keeps what was written", home: process_, run: killKeepsWritten},
 	{name: "an unclean start begins an epoch", home: process_, needs: []capability{typing}, run: uncleanStartBeginsEpoch},

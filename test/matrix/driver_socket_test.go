@@ -403,18 +403,19 @@ func (t *tail) end() error {
 	if err := t.s.send("PING\n"); err != nil {
 		return err
 	}
-	for {
-		_, err := t.next()
-		if err == errEnded {
-			break
-		}
-		if err != nil {
-			return err
-		}
+	var ended error
+	for ended == nil {
+		_, ended = t.next()
+	}
+	if ended != errEnded && !isRefusal(ended) {
+		return ended
 	}
 	l, err := t.s.ok()
 	if err == nil && l.fields["pong"] != "1" {
 		err = fmt.Errorf("the PING that ended TAIL was answered %q", l.raw)
+	}
+	if err == nil && ended != errEnded {
+		err = ended
 	}
 	return err
 }

@@ -224,6 +224,11 @@ func fetchWaits(t *trial) {
 	if _, err := s.bytes(l.n); err != nil || l.n == 0 {
 		t.failf("FETCH with wait where records are: %q, %w", l.raw, err)
 	}
+	t.must(s.send("FETCH %s newest wait=1h\n", topic))
+	t.subscribers(other, before.Subscribers+1)
+	t.must(other.drop(topic))
+	_, err = s.line()
+	t.mustRefuse(err, "NO_TOPIC")
 }
 
 func fetchLimits(t *trial) {

@@ -1,8 +1,13 @@
 package matrix
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 
 	"sluice/wire/text"
@@ -26,9 +31,73 @@ func stopKeepsAll(t *trial) {
 	}
 	t.want(s, topic, "0", limits{}, rs[:half], 0)
 	t.want(s, other, "0", limits{}, rs[:3], 0)
+	for i := range half {
+		t.want(s, topic, fmt.Sprint(i), limits{records: 2}, rs[i:min(i+2, half)], uint64(i))
+	}
 	t.put(s, topic, uint64(half), rs[half:]...)
 	t.want(s, topic, "0", limits{}, rs, 0)
 	t.mustRefuse(s.create(topic), "EXISTS")
+}
+
+// Nothing believes an index without proof (I5): without one, with a cut one, with one of another segment, each offset and
+// each time is found all the same.
+func indexesAreDerived(t *trial) {
+	topic, s := t.topic(), t.open()
+	t.must(s.create(topic, "segment.bytes=16KiB", "index.interval.bytes=1KiB"))
+	const n = 24
+	rs := make([]record, n)
+	for i := range rs {
+		rs[i].value = append(t.value("r", i), fill(2<<10)...)
+		t.put(s, topic, uint64(i), rs[i]) // a batch each, so that there are segments
+	}
+	stored, err := s.read(topic, "0", limits{})
+	t.must(err)
+	t.leave()
+	whole := map[string][]byte{}
+	for damage := range 4 {
+		t.must(t.srv.stop())
+		names, err := filepath.Glob(filepath.Join(t.dir, "topics", topic, "0", "*.idx"))
+		t.must(err)
+		if damage == 0 {
+			for _, name := range names {
+				whole[name], err = os.ReadFile(name)
+				t.must(err)
+			}
+			if len(whole) < 2 {
+				t.failf("%d indexes: this shows nothing", len(whole))
+			}
+		}
+		var other []byte
+		for name, b := range whole {
+			b = bytes.Clone(b)
+			switch damage {
+			case 0:
+				b = nil
+			case 1:
+				b = b[:len(b)/2]
+			case 2:
+				b, other = other, b // the first one is empty, the others are their neighbours'
+			case 3:
+				for j := range b {
+					b[j] ^= 0x55
+				}
+			}
+			if err := os.Remove(name); !errors.Is(err, fs.ErrNotExist) {
+				t.must(err)
+			}
+			if damage > 0 {
+				t.must(os.WriteFile(name, b, 0o644))
+			}
+		}
+		t.restart()
+		s = t.open()
+		for i := 0; i < n; i += 1 + t.size(12)/4 {
+			t.want(s, topic, fmt.Sprint(i), limits{records: 2}, rs[i:min(i+2, n)], uint64(i))
+		}
+		checkTimes(t, s, topic, stored)
+		t.want(s, topic, "0", limits{}, rs, 0)
+		t.leave()
+	}
 }
 
 // A log grows through many runs, each of which ends in another place of a segment.

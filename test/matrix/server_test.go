@@ -57,7 +57,7 @@ func (s insideServer) stop() error {
 
 // outside runs the built binary.
 func outside(t *testing.T, c *configuration, dir string) (server, error) {
-	args := []string{"--data", dir, "--set", "shutdown.grace=20s"}
+	args := []string{"--data", dir}
 	for _, pair := range c.pairs() {
 		args = append(args, "--set", pair)
 	}
