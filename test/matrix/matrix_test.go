@@ -162,7 +162,7 @@ func (e *exception) covers(b *behaviour, c *configuration, d *driver) bool {
 func judge(b *behaviour, c *configuration, d *driver, table []exception, run func() error) (verdict, string) {
 	for _, need := range b.needs {
 		if why, lacks := d.lacks[need]; lacks {
-			return notApplicable, fmt.Sprintf("not applicable: %s has no %s: %s", d.name, need, why)
+			return notApplicable, fmt.Sprintf("not applicable: %s lacks %s: %s", d.name, need, why)
 		}
 	}
 	err := run()

@@ -44,10 +44,10 @@ func stopKeepsAll(t *trial) {
 func indexesAreDerived(t *trial) {
 	topic, s := t.topic(), t.open()
 	t.must(s.create(topic, "segment.bytes=16KiB", "index.interval.bytes=1KiB"))
-	const n = 24
+	const n = 12
 	rs := make([]record, n)
 	for i := range rs {
-		rs[i].value = append(t.value("r", i), fill(2<<10)...)
+		rs[i].value = append(t.value("r", i), fill(5<<10)...)
 		t.put(s, topic, uint64(i), rs[i]) // a batch each, so that there are segments
 	}
 	stored, err := s.read(topic, "0", limits{})
@@ -91,7 +91,7 @@ func indexesAreDerived(t *trial) {
 		}
 		t.restart()
 		s = t.open()
-		for i := 0; i < n; i += 1 + t.size(12)/4 {
+		for i := 0; i < n; i += 12 / t.size(12) {
 			t.want(s, topic, fmt.Sprint(i), limits{records: 2}, rs[i:min(i+2, n)], uint64(i))
 		}
 		checkTimes(t, s, topic, stored)

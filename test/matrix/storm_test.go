@@ -11,7 +11,7 @@ import (
 // storm is everything at once, on topics that others create and drop meanwhile. Nothing may hang, whatever the queues
 // hold; nothing may be answered that the state of a topic can't explain; and what is read is what was sent.
 func storm(t *trial) {
-	const clients, topics = 8, 3
+	const clients, topics = 6, 3
 	names := make([]string, topics)
 	for i := range names {
 		names[i] = t.topic()
@@ -22,7 +22,7 @@ func storm(t *trial) {
 	}
 	t.each(clients, func(i int) error {
 		rng := rand.New(rand.NewPCG(7, uint64(i)))
-		for step := range t.size(60) {
+		for step := range t.size(40) {
 			topic := names[rng.IntN(topics)]
 			what, err := t.gust(rng, sessions[i], topic)
 			switch {

@@ -44,7 +44,7 @@ func (s *summary) print() {
 					who = append(who, b.name)
 				}
 			}
-			fmt.Printf("  %s has no %s: %s\n    so not: %s\n", d.name, need, d.lacks[need], strings.Join(who, ", "))
+			fmt.Printf("  %s lacks %s: %s\n    so not: %s\n", d.name, need, d.lacks[need], strings.Join(who, ", "))
 		}
 	}
 }

@@ -224,8 +224,8 @@ func producersAndFollowers(t *trial) {
 // and those that are in the middle of what they asked for.
 func deadFollowers(t *trial) {
 	topic, other := t.topic(), t.hand()
-	const n = 48
-	rs := make([]record, n) // 3 MiB, more than the socket buffers hold at first
+	const n = 24
+	rs := make([]record, n) // 1.5 MiB, more than the buffers hold at first
 	for i := range rs {
 		rs[i].value = fill(64 << 10)
 	}
