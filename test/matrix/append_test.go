@@ -3,7 +3,9 @@ package matrix
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"strings"
+	"sync"
 
 	"sluice/wire/batch"
 	"sluice/wire/text"
@@ -110,17 +112,17 @@ func anyValues(t *trial) {
 	t.want(t.hand(), topic, "0", limits{}, rs, 0)
 }
 
-// fill is bytes that compress badly and hold no LF.
+// noise is bytes that compress badly and hold no LF; made once, as a loop over megabytes is slow where coverage counts.
+var noise = sync.OnceValue(func() []byte {
+	b := make([]byte, 2<<20)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(b) // it never fails
+	return bytes.ReplaceAll(b, []byte("\n"), []byte("\r"))
+})
+
+// fill is n bytes of noise, others for another n.
 func fill(n int) []byte {
-	b := make([]byte, n)
-	x := uint32(n)
-	for i := range b {
-		x = x*1664525 + 1013904223
-		if b[i] = byte(x >> 24); b[i] == '\n' {
-			b[i] = '\r'
-		}
-	}
-	return b
+	from := n % 1000
+	return bytes.Clone(noise()[from : from+n])
 }
 
 func largeValues(t *trial) {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,10 +151,11 @@ func (t *trial) size(n int) int {
 // value is the i-th value: it names itself, and has the configuration's size.
 func (t *trial) value(who string, i int) []byte {
 	b := fmt.Appendf(nil, "%s %06d ", who, i)
-	for len(b) < t.conf.record {
-		b = append(b, "abcdefghijklmnopqrstuvwxyz0123456789 "[i%7:]...)
+	const filler = "abcdefghijklmnopqrstuvwxyz0123456789 "
+	if rest := t.conf.record - len(b); rest > 0 {
+		b = append(b, strings.Repeat(filler[i%7:], rest/len(filler[i%7:])+1)[:rest]...)
 	}
-	return b[:max(t.conf.record, len(fmt.Sprintf("%s %06d ", who, i)))]
+	return b
 }
 
 // records are n of them, of distinct values.
