@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -83,9 +81,7 @@ func runAppend(cmd *cobra.Command, o *appendOptions, topic string, files []strin
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process
+	ctx := untilInterrupted(cmd.Context())
 	return o.with(ctx, func(c *client.Client) error {
 		options, err := o.producerOptions(c.Hello())
 		if err != nil {

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -91,6 +94,15 @@ consumers read from any offset or follow the end.`,
 		newConfig(), newVersion(), newCompletion(),
 	)
 	return root
+}
+
+// untilInterrupted ends the context at the first Ctrl-C or SIGTERM; a second one ends the process. A command that ends by
+// itself never gives the signals back: one that came while the process was on its way out used to kill it, and turned a
+// finished job into a failed one.
+func untilInterrupted(parent context.Context) context.Context {
+	ctx, stop := signal.NotifyContext(parent, syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx
 }
 
 // args makes a wrong number of arguments a usage error.

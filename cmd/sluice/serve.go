@@ -87,8 +87,7 @@ func runServe(cmd *cobra.Command, o *serveOptions) error {
 		log.Warn(w)
 	}
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	defer signal.Stop(signals)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM) // for good, as in untilInterrupted
 	srv, err := stages.Start(conf.Config, log)
 	if err != nil {
 		return err

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -19,8 +17,7 @@ func newTail() *cobra.Command {
   sluice tail orders --json --limit 5`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
-			defer stop()
+			ctx := untilInterrupted(cmd.Context())
 			err := o.run(ctx, cmd, names[0])
 			if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 				return nil // Ctrl-C is how a tail ends
