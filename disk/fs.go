@@ -14,6 +14,8 @@ const (
 	ByRoller     By = "roller"     // background work on segments
 	ByReader     By = "reader"     // reads, from any goroutine
 	ByController By = "controller" // topics made and dropped, orderly closing
+	ByTool       By = "tool"       // offline tools: verify, dump, repair
+	ByScrub      By = "scrub"      // the background check of sealed segments
 )
 
 // FS is the one way to files. Names are slash-separated and relative to the root, which is "."; errors tell "exists
@@ -38,13 +40,21 @@ type FS interface {
 	// Lock takes the lock file name, made when missing, for this process; ErrLocked when another holds it. The lock goes
 	// with the returned value, or with the process.
 	Lock(by By, name string) (io.Closer, error)
+	// Space tells how full the file system is that the root is on.
+	Space(by By) (Space, error)
 }
+
+// Space is in bytes. Free is what an unprivileged writer may still take, which is less than what is unused.
+type Space struct{ Free, Total int64 }
 
 // File is an open file. Calls may overlap, but for Close, which comes last.
 type File interface {
 	// ReadAt and WriteAt are those of io.ReaderAt and io.WriterAt.
 	ReadAt(by By, p []byte, pos int64) (int, error)
 	WriteAt(by By, p []byte, pos int64) (int, error)
+	// WriteSync is WriteAt that returns once these bytes, and the length needed to read them, are durable. It says nothing
+	// about bytes written before.
+	WriteSync(by By, p []byte, pos int64) (int, error)
 	// Allocate makes the file at least size bytes long, with zeros, and reserves the blocks where the file system can. It
 	// never shortens, and never touches bytes that are written while it runs.
 	Allocate(by By, size int64) error
@@ -52,6 +62,9 @@ type File interface {
 	Truncate(by By, size int64) error
 	// Sync makes the content, and the length needed to read it, durable (fdatasync).
 	Sync(by By) error
+	// Evict makes the kernel forget the pages of [pos, pos+n) that hold nothing unsynced, so that the next read asks the
+	// device. It is a hint: pages in use stay, and where there is no such call it does nothing.
+	Evict(by By, pos, n int64) error
 	Size() (int64, error)
 	Close(by By) error
 }

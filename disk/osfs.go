@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -107,6 +108,15 @@ func (o osFS) Lock(_ By, name string) (io.Closer, error) {
 	return nil, errors.Join(fmt.Errorf("lock %s: %w", f.Name(), err), f.Close())
 }
 
+func (o osFS) Space(By) (Space, error) {
+	var s unix.Statfs_t
+	if err := again(func() error { return unix.Statfs(o.root, &s) }); err != nil {
+		return Space{}, &fs.PathError{Op: "statfs", Path: o.root, Err: err}
+	}
+	block := blockSize(&s)
+	return Space{Free: int64(s.Bavail) * block, Total: int64(s.Blocks) * block}, nil
+}
+
 // flocked is a locked file. A lock lives as long as any copy of its descriptor, and a child process that is being started
 // at that moment has one until its exec: so closing is not enough.
 type flocked struct{ f *os.File }
@@ -137,6 +147,32 @@ func (f *osFile) WriteAt(_ By, p []byte, pos int64) (int, error) {
 	f.growing.Lock()
 	defer f.growing.Unlock()
 	return f.f.WriteAt(p, pos)
+}
+
+func (f *osFile) WriteSync(by By, p []byte, pos int64) (int, error) {
+	f.growing.Lock()
+	n, err := writeSync(f.fd, p, pos)
+	f.growing.Unlock()
+	if errors.Is(err, errNoWriteSync) {
+		if n, err = f.WriteAt(by, p, pos); err == nil {
+			err = f.Sync(by)
+		}
+		return n, err
+	}
+	if err != nil {
+		err = &fs.PathError{Op: "write", Path: f.f.Name(), Err: err}
+	}
+	return n, err
+}
+
+func (f *osFile) Evict(_ By, pos, n int64) error {
+	if n <= 0 {
+		return nil // fadvise takes 0 for "to the end"
+	}
+	if err := evict(f.fd, pos, n); err != nil {
+		return &fs.PathError{Op: "evict", Path: f.f.Name(), Err: err}
+	}
+	return nil
 }
 
 func (f *osFile) Allocate(_ By, size int64) error {
@@ -182,8 +218,11 @@ func (f *osFile) Size() (int64, error) {
 
 func (f *osFile) Close(_ By) error { return f.f.Close() }
 
-// errNoReserve: this system, or this file system, cannot reserve blocks.
-var errNoReserve = errors.New("disk: no fallocate here")
+// What this system, or this file system, has no call for.
+var (
+	errNoReserve   = errors.New("disk: no fallocate here")
+	errNoWriteSync = errors.New("disk: no synchronous write here")
+)
 
 // again repeats a call that a signal interrupted before it did anything.
 func again(call func() error) error {

@@ -204,6 +204,50 @@ var conformance = []struct {
 			t.Fatalf("got %q", got)
 		}
 	}},
+	{"write and sync", func(t *testing.T, f disk.FS) {
+		put(t, f, "a", "abcdef")
+		file, err := f.Open(by, "a")
+		must(t, err)
+		for _, w := range []struct {
+			p   string
+			pos int64
+		}{{"CD", 2}, {"", 9}, {"xyz", 7}} {
+			n, err := file.WriteSync(by, []byte(w.p), w.pos)
+			must(t, err)
+			if n != len(w.p) {
+				t.Fatalf("wrote %d bytes of %q", n, w.p)
+			}
+		}
+		big := strings.Repeat("0123456789abcdef", 1<<14)
+		_, err = file.WriteSync(by, []byte(big), 10)
+		must(t, err)
+		must(t, file.Close(by))
+		if got := get(t, f, "a"); got != "abCDef\x00xyz"+big {
+			t.Fatalf("got %d bytes, %.20q", len(got), got)
+		}
+	}},
+	{"evict", func(t *testing.T, f disk.FS) {
+		put(t, f, "a", "synced")
+		file, err := f.Open(by, "a")
+		must(t, err)
+		must(t, file.Sync(by))
+		_, err = file.WriteAt(by, []byte(", and not"), 6)
+		must(t, err)
+		must(t, file.Evict(by, 0, 6))
+		must(t, file.Evict(by, 0, 0))
+		must(t, file.Evict(by, 3, 1<<40))
+		must(t, file.Close(by))
+		if got := get(t, f, "a"); got != "synced, and not" {
+			t.Fatalf("got %q", got)
+		}
+	}},
+	{"space", func(t *testing.T, f disk.FS) {
+		s, err := f.Space(by)
+		must(t, err)
+		if s.Free <= 0 || s.Free > s.Total {
+			t.Fatalf("%d bytes free of %d", s.Free, s.Total)
+		}
+	}},
 	{"closed", func(t *testing.T, f disk.FS) {
 		file, err := f.Create(by, "a")
 		must(t, err)
@@ -236,6 +280,48 @@ var conformance = []struct {
 	}},
 }
 
+// TestOSReadOnly: all that only looks works, and all that changes something is refused and changes nothing.
+func TestOSReadOnly(t *testing.T) {
+	root := t.TempDir()
+	rw := disk.OS(root)
+	must(t, rw.MkdirAll(by, "d"))
+	put(t, rw, "d/a", "hello")
+	f := disk.OSReadOnly(root)
+	if got := get(t, f, "d/a"); got != "hello" {
+		t.Fatalf("got %q", got)
+	}
+	_, err := f.Open(by, "b")
+	wantIs(t, err, fs.ErrNotExist)
+	_, err = f.Space(by)
+	must(t, err)
+	file, err := f.Open(by, "d/a")
+	must(t, err)
+	must(t, file.Evict(by, 0, 5))
+	for name, change := range map[string]func() error{
+		"create":   func() error { _, err := f.Create(by, "b"); return err },
+		"rename":   func() error { return f.Rename(by, "d/a", "b") },
+		"remove":   func() error { return f.Remove(by, "d/a") },
+		"mkdir":    func() error { return f.MkdirAll(by, "e") },
+		"syncdir":  func() error { return f.SyncDir(by, "d") },
+		"lock":     func() error { _, err := f.Lock(by, "LOCK"); return err },
+		"write":    func() error { _, err := file.WriteAt(by, []byte("x"), 0); return err },
+		"dsync":    func() error { _, err := file.WriteSync(by, []byte("x"), 0); return err },
+		"allocate": func() error { return file.Allocate(by, 9) },
+		"truncate": func() error { return file.Truncate(by, 0) },
+		"sync":     func() error { return file.Sync(by) },
+	} {
+		if err := change(); !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	must(t, file.Close(by))
+	list, err := rw.List(by, ".")
+	must(t, err)
+	if got := get(t, rw, "d/a"); got != "hello" || len(list) != 1 {
+		t.Fatalf("something was changed: %q, %v", got, list)
+	}
+}
+
 func TestTraceLines(t *testing.T) {
 	var lines []string
 	f := fstest.Trace(fstest.NewMem(), func(s string) { lines = append(lines, s) })
@@ -250,7 +336,12 @@ func TestTraceLines(t *testing.T) {
 	must(t, file.Truncate(by, 4))
 	_, err = file.Size()
 	must(t, err)
+	_, err = file.WriteSync(by, []byte("lo"), 4)
+	must(t, err)
+	must(t, file.Evict(by, 0, 4))
 	must(t, file.Close(by))
+	_, err = f.Space(by)
+	must(t, err)
 	_, err = f.Create(by, "e/b")
 	wantIs(t, err, fs.ErrExist)
 	want := `test mkdir d
@@ -261,7 +352,10 @@ test sync d/b
 test rename d -> e
 test truncate e/b 4
 - size e/b
+test writesync e/b 4+2
+test evict e/b 0+4
 test close e/b
+test space .
 test create e/b = file exists`
 	if got := strings.Join(lines, "\n"); got != want {
 		t.Fatalf("got\n%s\nwant\n%s", got, want)

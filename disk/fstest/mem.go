@@ -20,6 +20,7 @@ type Mem struct {
 	mu    sync.Mutex // guards every node
 	root  *node
 	locks map[string]bool
+	total int64 // SetSpace
 }
 
 // node is a file or a directory.
@@ -218,6 +219,41 @@ func (m *Mem) Lock(_ disk.By, name string) (io.Closer, error) {
 	}
 	m.locks[name] = true
 	return &memLock{m: m, name: name}, nil
+}
+
+// SetSpace limits the lengths of all files together to total bytes: what goes beyond gets ENOSPC, a write after the part of
+// it that fits. 0, as at first, is no limit that matters.
+func (m *Mem) SetSpace(total int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.total = total
+}
+
+func (m *Mem) Space(disk.By) (disk.Space, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return disk.Space{Free: m.room(), Total: m.space()}, nil
+}
+
+func (m *Mem) space() int64 {
+	if m.total > 0 {
+		return m.total
+	}
+	return 1 << 40
+}
+
+// room counts the bytes that files may still grow by.
+func (m *Mem) room() int64 {
+	used := int64(0)
+	var visit func(n *node)
+	visit = func(n *node) {
+		used += int64(len(n.data))
+		for _, child := range n.names {
+			visit(child)
+		}
+	}
+	visit(m.root)
+	return max(0, m.space()-used)
 }
 
 type memLock struct {

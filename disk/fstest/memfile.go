@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"syscall"
 
 	"sluice/disk"
 )
@@ -55,8 +56,16 @@ func (f *memFile) WriteAt(_ disk.By, p []byte, pos int64) (int, error) {
 	if pos < 0 {
 		return 0, pathError("write", f.name, fs.ErrInvalid)
 	}
-	f.change(change{pos: pos, data: bytes.Clone(p)})
-	return len(p), nil
+	var err error
+	if f.m.total > 0 {
+		if fits := int64(len(f.n.data)) + f.m.room() - pos; fits < int64(len(p)) {
+			p, err = p[:max(0, fits)], pathError("write", f.name, syscall.ENOSPC)
+		}
+	}
+	if len(p) > 0 {
+		f.change(change{pos: pos, data: bytes.Clone(p)})
+	}
+	return len(p), err
 }
 
 func (f *memFile) change(c change) {
@@ -90,7 +99,10 @@ func (f *memFile) Allocate(_ disk.By, size int64) error {
 		return err
 	}
 	defer f.m.mu.Unlock()
-	if size > int64(len(f.n.data)) {
+	if more := size - int64(len(f.n.data)); more > 0 {
+		if f.m.total > 0 && more > f.m.room() {
+			return pathError("allocate", f.name, syscall.ENOSPC)
+		}
 		f.change(change{pos: size, cut: true, grows: true})
 	}
 	return nil
@@ -136,5 +148,21 @@ func (f *memFile) Close(_ disk.By) error {
 	}
 	defer f.m.mu.Unlock()
 	f.closed = true
+	return nil
+}
+
+func (f *memFile) WriteSync(by disk.By, p []byte, pos int64) (int, error) {
+	n, err := f.WriteAt(by, p, pos)
+	if err == nil {
+		err = f.Sync(by)
+	}
+	return n, err
+}
+
+func (f *memFile) Evict(_ disk.By, _, _ int64) error {
+	if err := f.lock("evict"); err != nil {
+		return err
+	}
+	f.m.mu.Unlock()
 	return nil
 }

@@ -10,25 +10,29 @@ import (
 type Kind string
 
 const (
-	Create   Kind = "create"
-	Open     Kind = "open"
-	Rename   Kind = "rename"
-	Remove   Kind = "remove"
-	Mkdir    Kind = "mkdir"
-	List     Kind = "list"
-	SyncDir  Kind = "syncdir"
-	Lock     Kind = "lock"
-	Read     Kind = "read"
-	Write    Kind = "write"
-	Allocate Kind = "allocate"
-	Truncate Kind = "truncate"
-	Sync     Kind = "sync"
-	Size     Kind = "size"
-	Close    Kind = "close"
+	Create    Kind = "create"
+	Open      Kind = "open"
+	Rename    Kind = "rename"
+	Remove    Kind = "remove"
+	Mkdir     Kind = "mkdir"
+	List      Kind = "list"
+	SyncDir   Kind = "syncdir"
+	Lock      Kind = "lock"
+	Read      Kind = "read"
+	Write     Kind = "write"
+	WriteSync Kind = "writesync"
+	Allocate  Kind = "allocate"
+	Truncate  Kind = "truncate"
+	Sync      Kind = "sync"
+	Evict     Kind = "evict"
+	Size      Kind = "size"
+	Close     Kind = "close"
+	Space     Kind = "space"
 )
 
 // Op is one operation. Name is the file's at the time of the operation, after all renames so far; To is a rename's new
-// one. Pos is a position, or the length that Allocate and Truncate ask for; Len counts the bytes read or written.
+// one, and "." for Space. Pos is a position, or the length that Allocate and Truncate ask for; Len counts the bytes read,
+// written or evicted.
 type Op struct {
 	By   disk.By // "" for Size, which has none
 	Kind Kind
@@ -103,6 +107,11 @@ func (w *wrapper) Lock(by disk.By, name string) (c io.Closer, err error) {
 	return c, err
 }
 
+func (w *wrapper) Space(by disk.By) (s disk.Space, err error) {
+	err = w.do(Op{By: by, Kind: Space, Name: "."}, func() (err error) { s, err = w.fs.Space(by); return err })
+	return s, err
+}
+
 type wrappedFile struct {
 	w    *wrapper
 	f    disk.File
@@ -119,10 +128,18 @@ func (f *wrappedFile) ReadAt(by disk.By, p []byte, pos int64) (n int, err error)
 	return n, err
 }
 
-func (f *wrappedFile) WriteAt(by disk.By, p []byte, pos int64) (n int, err error) {
-	err = f.do(Op{By: by, Kind: Write, Pos: pos, Len: len(p)}, func() (err error) { n, err = f.f.WriteAt(by, p, pos); return err })
+func (f *wrappedFile) WriteAt(by disk.By, p []byte, pos int64) (int, error) {
+	return f.write(Op{By: by, Kind: Write, Pos: pos, Len: len(p)}, p, f.f.WriteAt)
+}
+
+func (f *wrappedFile) WriteSync(by disk.By, p []byte, pos int64) (int, error) {
+	return f.write(Op{By: by, Kind: WriteSync, Pos: pos, Len: len(p)}, p, f.f.WriteSync)
+}
+
+func (f *wrappedFile) write(op Op, p []byte, write func(disk.By, []byte, int64) (int, error)) (n int, err error) {
+	err = f.do(op, func() (err error) { n, err = write(op.By, p, op.Pos); return err })
 	if short, ok := asShort(err); ok {
-		n, _ = f.f.WriteAt(by, p[:min(short.N, len(p))], pos) // the error is the one asked for
+		n, _ = f.f.WriteAt(op.By, p[:min(short.N, len(p))], op.Pos) // the error is the one asked for
 	}
 	return n, err
 }
@@ -137,6 +154,10 @@ func (f *wrappedFile) Truncate(by disk.By, size int64) error {
 
 func (f *wrappedFile) Sync(by disk.By) error {
 	return f.do(Op{By: by, Kind: Sync}, func() error { return f.f.Sync(by) })
+}
+
+func (f *wrappedFile) Evict(by disk.By, pos, n int64) error {
+	return f.do(Op{By: by, Kind: Evict, Pos: pos, Len: int(n)}, func() error { return f.f.Evict(by, pos, n) })
 }
 
 func (f *wrappedFile) Size() (n int64, err error) {

@@ -28,7 +28,7 @@ func (op Op) text(err error) string {
 		s = fmt.Sprintf("- %s %s", op.Kind, op.Name)
 	}
 	switch op.Kind {
-	case Read, Write:
+	case Read, Write, WriteSync, Evict:
 		s += fmt.Sprintf(" %d+%d", op.Pos, op.Len)
 	case Allocate, Truncate:
 		s += fmt.Sprintf(" %d", op.Pos)
