@@ -1,0 +1,118 @@
+package disk
+
+import (
+	"io"
+	"sort"
+)
+
+// ScrubCursor is where a scrub of one log has come to, with the buffer it reads through. The zero value begins a round.
+// It belongs to one goroutine and one log.
+type ScrubCursor struct {
+	base uint64 // the segment to go on with, or the first one behind this
+	at   spot   // in it; position 0: not begun
+	w    window
+}
+
+// Scrub re-reads the next bytes of the log's sealed segments, at most max of them or else one batch, and proves each
+// batch. n is how many bytes it went over. io.EOF ends a round: the next call begins again at the oldest segment. The
+// active segment is left out: its bytes are re-read once they are sealed.
+//
+// A *CorruptError tells damage, once a round: the cursor has moved behind it. So it has after an I/O error of a read, to
+// where the index says that a batch begins, else behind the segment. errClosed: the log is closed.
+//
+// Between calls no file is open; a call has one descriptor, two while it looks for the end of damage, which may take it
+// through the whole segment. It allocates a buffer once, and for batches larger than that. One goroutine at a time for
+// each cursor.
+func (l *Log) Scrub(c *ScrubCursor, max int64) (n int64, err error) {
+	v, ok, err := l.sealedFrom(c.base)
+	if err != nil {
+		return 0, err
+	}
+	if !ok {
+		c.base = 0
+		return 0, io.EOF
+	}
+	if v.base != c.base || c.at.pos == 0 {
+		c.base, c.at = v.base, spot{0, v.base}
+		c.w.from, c.w.n = 0, 0 // what was read in the last round is read again
+	}
+	if err := l.openSealed(&v, v.base); err != nil {
+		c.leave(&v)
+		return 0, err
+	}
+	defer v.release(&err)
+	c.w.by, c.w.file, c.w.limit = ByScrub, v.file, v.size
+	// The bytes of the device are wanted, not those that the kernel remembers; where that fails, those are all there is.
+	_ = v.file.Evict(ByScrub, c.at.pos, min(max, v.size)+windowSize)
+	n, err = l.scrub(&v, c, max)
+	c.w.file = nil
+	if c.at.off >= v.end {
+		c.leave(&v)
+	}
+	return n, err
+}
+
+// leave ends work on a segment. Offsets may be missing behind it, so the next one is found by base and not by end.
+func (c *ScrubCursor) leave(v *view) { c.base, c.at = v.base+1, spot{} }
+
+// sealedFrom looks at the first segment with that base or a later one. False: there is none, or it is not sealed.
+func (l *Log) sealedFrom(base uint64) (v view, ok bool, err error) {
+	l.list.RLock()
+	defer l.list.RUnlock()
+	if l.list.closed {
+		return view{}, false, errLogClosed
+	}
+	segs := l.list.segs
+	i := sort.Search(len(segs), func(i int) bool { return segs[i].base >= base })
+	if i == len(segs) || segs[i].live != nil {
+		return view{}, false, nil
+	}
+	s := segs[i]
+	return view{seg: s, base: s.base, end: s.end.Load(), size: s.size.Load()}, true, nil
+}
+
+func (l *Log) scrub(v *view, c *ScrubCursor, max int64) (n int64, err error) {
+	for c.at.off < v.end {
+		h, err := c.w.header(c.at.pos, c.at.off, v.end)
+		if err == nil && n > 0 && n+int64(h.Size) > max {
+			return n, nil
+		}
+		if err == nil {
+			_, _, err = c.w.batch(c.at.pos, c.at.off, v.end)
+		}
+		if err != nil {
+			from := c.at.pos
+			err = l.scrubOver(v, c, err)
+			return n + c.at.pos - from, err
+		}
+		c.at = spot{c.at.pos + int64(h.Size), h.Next()}
+		n += int64(h.Size)
+	}
+	return n, nil
+}
+
+// scrubOver moves the cursor behind what could not be proved, and returns the error to tell.
+func (l *Log) scrubOver(v *view, c *ScrubCursor, why error) error {
+	at := c.at
+	if isBad(why) {
+		hole, good, err := l.resume(ByScrub, v, startAt(at))
+		if err == nil {
+			c.at = good
+			return &CorruptError{From: hole.off, Next: good.off, Where: l.place(v.base, hole.pos), Why: why.Error()}
+		}
+		why = err
+	}
+	c.at = spot{v.size, v.end}
+	// Two tries, the nearest and one behind what a single read takes: a dead disk needs seconds for each.
+	for _, from := range []int64{at.pos, at.pos + windowSize} {
+		known, ok := l.entryBehind(v, spot{from, at.off})
+		if !ok {
+			break
+		}
+		if _, _, err := c.w.batch(known.pos, known.off, v.end); err == nil {
+			c.at = known
+			break
+		}
+	}
+	return l.placed(v, at.pos, why)
+}
