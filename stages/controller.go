@@ -70,13 +70,14 @@ func (c *controller) create(name string, settings [][2]string) *text.Error {
 	if err := c.srv.store.CreateTopic("controller", name, explicit); err != nil {
 		return storeError("create topic "+name, err)
 	}
-	t, err := c.srv.openTopic(name, conf)
-	if err != nil {
+	t := newTopic(name, conf)
+	if err := c.srv.openLogs(c.srv.jobs(t), func() {}); err != nil {
 		if undo := c.srv.store.DropTopic("controller", name); undo != nil {
 			c.srv.log.Error("a topic that could not be created is half there, until the next start", zap.String("topic", name), zap.Error(undo))
 		}
 		return storeError("create topic "+name, err)
 	}
+	c.srv.place(t)
 	c.srv.adopt(t)
 	return nil
 }

@@ -59,6 +59,11 @@ func startServerOn(t *testing.T, fs disk.FS, conf Config) *Server {
 	return s
 }
 
+// startOn is Start on any file system.
+func startOn(fs disk.FS, conf Config, log *zap.Logger) (*Server, error) {
+	return startShowing(fs, conf, log, nil)
+}
+
 func testLogger(t *testing.T) *zap.Logger {
 	return zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel))
 }

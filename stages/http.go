@@ -1,21 +1,61 @@
 package stages
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/pprof"
 	"time"
+
+	"sluice/sched"
 )
+
+// startHTTP serves health and profiles, from before the logs are opened: a start
+// that takes its time can be watched.
+func (s *Server) startHTTP() (err error) {
+	if s.conf.HTTP == "" {
+		return nil
+	}
+	if s.httpListener, err = net.Listen("tcp", s.conf.HTTP); err != nil {
+		return fmt.Errorf("HTTP can't listen (setting http): %w", err)
+	}
+	s.http = newHTTP(s)
+	s.httpGroup = sched.NewGroup(context.Background())
+	s.httpGroup.Go("http", func(context.Context) error { return s.http.Serve(s.httpListener) })
+	return nil
+}
+
+func (s *Server) stopHTTP() error {
+	if s.http == nil {
+		return nil
+	}
+	err := s.http.Close() // a profile under way is of no use to a process that ends
+	if wait := s.httpGroup.Wait(); !errors.Is(wait, http.ErrServerClosed) {
+		err = errors.Join(err, wait)
+	}
+	return err
+}
+
+// health is the answer of /healthz: whether clients are served, and what is wrong.
+func (s *Server) health() (status int, body string) {
+	switch {
+	case s.draining():
+		return http.StatusServiceUnavailable, "stopping\n"
+	case !s.opening.over.Load():
+		return http.StatusServiceUnavailable, fmt.Sprintf("opening %d of %d logs\n", s.opening.opened.Load(), s.opening.all.Load())
+	}
+	return http.StatusOK, "ok\n"
+}
 
 // newHTTP serves health and profiles. Profiles carry the label "stage".
 func newHTTP(s *Server) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		body := "ok\n"
-		if s.draining() {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			body = "stopping\n"
-		}
+		status, body := s.health()
+		w.WriteHeader(status)
 		// A client that left has no use for the answer.
 		_, _ = w.Write([]byte(body))
 	})

@@ -45,7 +45,8 @@ type Server struct {
 	// One group a step of the stop, in the order of the data.
 	acceptGroup, connGroup, tickGroup, controlGroup, readGroup, writeGroup, flushGroup, rollGroup, notifyGroup, httpGroup *sched.Group
 
-	opened    int64         // logs given to writers and flushers so far
+	opening   opening
+	placed    int64         // logs given to writers and flushers so far
 	drain     chan struct{} // closed when the stop begins
 	stopOnce  sync.Once
 	cut       context.CancelFunc // ends the stop's patience
@@ -55,25 +56,31 @@ type Server struct {
 	err       error // valid once done is closed
 }
 
-// Start opens the logs and serves them. It returns once connections are
-// accepted. Errors: a directory that is in use or of a newer format, a log that
-// can't be opened, an address that can't be listened on.
-func Start(conf Config, log *zap.Logger) (*Server, error) {
+// Start is StartShowing for who does not watch the start.
+func Start(conf Config, log *zap.Logger) (*Server, error) { return StartShowing(conf, log, nil) }
+
+// StartShowing opens the logs and serves them. It returns once connections are
+// accepted; HTTP answers before that. show, unless nil, is called behind each log
+// that has been opened, from several goroutines, one at a time. Errors: a directory
+// that is in use or of a newer format, more partitions than allowed, an address that
+// can't be listened on.
+func StartShowing(conf Config, log *zap.Logger, show func(opened, all int)) (*Server, error) {
 	if err := os.MkdirAll(conf.Data, 0o750); err != nil {
 		return nil, fmt.Errorf("the data directory can't be made: %w", err)
 	}
-	return startOn(disk.OS(conf.Data), conf, log)
+	return startShowing(disk.OS(conf.Data), conf, log, show)
 }
 
-// startOn is Start on any file system.
-func startOn(fs disk.FS, conf Config, log *zap.Logger) (*Server, error) {
+// startShowing is StartShowing on any file system.
+func startShowing(fs disk.FS, conf Config, log *zap.Logger, show func(opened, all int)) (*Server, error) {
 	store, err := disk.OpenStore(fs, log)
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", conf.Data, err)
 	}
 	s := newServer(conf, log, store)
+	s.opening.show = show
 	if err := s.open(); err != nil {
-		return nil, errors.Join(err, s.closeFiles())
+		return nil, errors.Join(err, s.stopHTTP(), s.closeFiles())
 	}
 	s.start()
 	return s, nil
@@ -100,70 +107,6 @@ func newServer(conf Config, log *zap.Logger, store *disk.Store) *Server {
 	return s
 }
 
-// open brings up all that can fail: the logs, then the sockets.
-func (s *Server) open() error {
-	topics, err := s.store.Topics("open")
-	if err != nil {
-		return err
-	}
-	for _, stored := range topics {
-		conf := s.conf.Topic
-		for name, value := range stored.Settings {
-			if e := applySetting(&conf, name, value); e != nil {
-				return fmt.Errorf("topic %s: %w", stored.Name, e)
-			}
-		}
-		if most := s.conf.MaxPartitions; s.partitions()+conf.Partitions > most { // queues have a place for each
-			return fmt.Errorf("the data directory holds more than %d partitions: raise max_partitions", most)
-		}
-		t, err := s.openTopic(stored.Name, conf)
-		if err != nil {
-			return err
-		}
-		s.catalog.publish(func(m map[string]*topic) { m[t.name] = t })
-	}
-	if s.listener, err = net.Listen("tcp", s.conf.Listen); err != nil {
-		return fmt.Errorf("the text protocol can't listen (setting listen): %w", err)
-	}
-	if s.conf.HTTP != "" {
-		if s.httpListener, err = net.Listen("tcp", s.conf.HTTP); err != nil {
-			return errors.Join(fmt.Errorf("HTTP can't listen (setting http): %w", err), s.listener.Close())
-		}
-	}
-	return nil
-}
-
-// openTopic opens the topic's logs. On an error those it had opened are closed.
-func (s *Server) openTopic(name string, conf TopicConfig) (*topic, error) {
-	t := &topic{name: name, conf: conf}
-	for id := range int(conf.Partitions) {
-		log, found, err := s.store.OpenLog("open", name, id, disk.LogOptions{
-			SegmentBytes: conf.SegmentBytes, Clock: time.Now,
-			IndexInterval: max(conf.IndexInterval, 1), // an entry for each batch; 0 would be the log's default
-		})
-		if err != nil {
-			for _, p := range t.parts {
-				err = errors.Join(err, p.log.Close())
-			}
-			return nil, fmt.Errorf("log %s/%d: %w", name, id, err)
-		}
-		p := &partition{topic: t, id: int32(id), log: log}
-		p.writer = s.writers[s.opened%int64(len(s.writers))]
-		p.flusher = s.flushers[s.opened%int64(len(s.flushers))]
-		s.opened++
-		p.maintain.cmd = command{op: opMaintain, part: p}
-		p.advance.cmd = command{op: opAdvance, part: p}
-		p.sync.cmd = command{op: opSync, part: p}
-		t.parts = append(t.parts, p)
-		if found.Cut > 0 || found.LostNext > found.LostFrom {
-			s.log.Warn("the log's end was cut to its last whole batch", zap.Stringer("log", p), zap.Uint64("next", log.Next()),
-				zap.Int64("cut bytes", found.Cut), zap.String("kept in", found.CutFile),
-				zap.Uint64("lost from", found.LostFrom), zap.Uint64("lost next", found.LostNext))
-		}
-	}
-	return t, nil
-}
-
 // adopt publishes a topic whose logs are open.
 func (s *Server) adopt(t *topic) {
 	for _, p := range t.parts {
@@ -176,7 +119,7 @@ func (s *Server) start() {
 	ctx, cut := context.WithCancel(context.Background())
 	s.cut = cut
 	for _, g := range []**sched.Group{
-		&s.acceptGroup, &s.connGroup, &s.controlGroup, &s.readGroup, &s.writeGroup, &s.flushGroup, &s.rollGroup, &s.notifyGroup, &s.httpGroup,
+		&s.acceptGroup, &s.connGroup, &s.controlGroup, &s.readGroup, &s.writeGroup, &s.flushGroup, &s.rollGroup, &s.notifyGroup,
 	} {
 		*g = sched.NewGroup(ctx)
 	}
@@ -196,10 +139,7 @@ func (s *Server) start() {
 		s.adopt(t)
 	}
 	s.startTicks(ctx)
-	if s.httpListener != nil {
-		s.http = newHTTP(s)
-		s.httpGroup.Go("http", func(context.Context) error { return s.http.Serve(s.httpListener) })
-	}
+	s.opening.over.Store(true)
 	s.acceptGroup.Go("accept", (&acceptor{srv: s, in: s.listener}).Run)
 	sched.NewGroup(ctx).Go("supervisor", s.supervise) // joined through Done
 }
@@ -312,17 +252,6 @@ func (s *Server) supervise(context.Context) error {
 	s.cut()
 	s.err = err
 	return nil
-}
-
-func (s *Server) stopHTTP() error {
-	if s.http == nil {
-		return nil
-	}
-	err := s.http.Close() // a profile under way is of no use to a process that ends
-	if wait := s.httpGroup.Wait(); !errors.Is(wait, http.ErrServerClosed) {
-		err = errors.Join(err, wait)
-	}
-	return err
 }
 
 // closeFiles closes the logs, then the store.

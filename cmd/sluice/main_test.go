@@ -76,7 +76,7 @@ type process struct {
 	stderr bytes.Buffer // may be read once the process has ended
 }
 
-var readyLine = regexp.MustCompile(`^sluice \S+ ready: text (127\.0\.0\.1:\d+), http (127\.0\.0\.1:\d+|none), data (.+)$`)
+var readyLine = regexp.MustCompile(`^sluice \S+ ready: text (127\.0\.0\.1:\d+), http (127\.0\.0\.1:\d+|none), data (.+), \d+ logs in \S+$`)
 
 // serve starts a server process in dir and waits until it is ready. It is killed with the test, if it still runs.
 func serve(t *testing.T, dir string, args ...string) *process {

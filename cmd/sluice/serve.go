@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -88,7 +89,7 @@ func runServe(cmd *cobra.Command, o *serveOptions) error {
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM) // for good, as in untilInterrupted
-	srv, err := stages.Start(conf.Config, log)
+	srv, err := stages.StartShowing(conf.Config, log, showOpening(cmd.ErrOrStderr()))
 	if err != nil {
 		return err
 	}
@@ -106,8 +107,27 @@ func printReady(w io.Writer, srv *stages.Server, conf stages.Config) error {
 	if http == "" {
 		http = "none"
 	}
-	_, err := fmt.Fprintf(w, "sluice %s ready: text %s, http %s, data %s\n", version, srv.Addr(), http, conf.Data)
+	logs, took := srv.Opened()
+	_, err := fmt.Fprintf(w, "sluice %s ready: text %s, http %s, data %s, %d logs in %v\n", version, srv.Addr(), http, conf.Data, logs, took.Round(time.Millisecond))
 	return err
+}
+
+// showOpening draws on a terminal how many logs are open, a few times a second; elsewhere it is nil.
+func showOpening(w io.Writer) func(opened, all int) {
+	if !isTerminal(w) {
+		return nil
+	}
+	var drawn time.Time
+	return func(opened, all int) {
+		now := time.Now()
+		switch {
+		case opened == all && !drawn.IsZero():
+			_, _ = fmt.Fprint(w, "\r\x1b[K") // a terminal that is gone needs no picture
+		case opened < all && now.Sub(drawn) >= 100*time.Millisecond:
+			drawn = now
+			_, _ = fmt.Fprintf(w, "\ropening %d of %d logs", opened, all) // as above
+		}
+	}
 }
 
 // wait returns when the server has stopped: by itself, or after a signal.
