@@ -11,14 +11,16 @@ type ScrubCursor struct {
 	base uint64 // the segment to go on with, or the first one behind this
 	at   spot   // in it; position 0: not begun
 	w    window
+	file patient
 }
 
 // Scrub re-reads the next bytes of the log's sealed segments, at most max of them or else one batch, and proves each
 // batch. n is how many bytes it went over. io.EOF ends a round: the next call begins again at the oldest segment. The
 // active segment is left out: its bytes are re-read once they are sealed.
 //
-// A *CorruptError tells damage, once a round: the cursor has moved behind it. So it has after an I/O error of a read, to
-// where the index says that a batch begins, else behind the segment. errClosed: the log is closed.
+// A *CorruptError tells damage, once a round: the cursor has moved behind it. Pages that the device cannot read are such
+// damage, unless they are many: that is an I/O error, as is a segment that cannot be opened, and the cursor has then
+// moved behind the segment. errClosed: the log is closed.
 //
 // Between calls no file is open; a call has one descriptor, two while it looks for the end of damage, which may take it
 // through the whole segment. It allocates a buffer once, and for batches larger than that. One goroutine at a time for
@@ -37,15 +39,16 @@ func (l *Log) Scrub(c *ScrubCursor, max int64) (n int64, err error) {
 		c.w.from, c.w.n = 0, 0 // what was read in the last round is read again
 	}
 	if err := l.openSealed(&v, v.base); err != nil {
-		c.leave(&v)
+		c.leave(&v) // or one file that cannot be opened would keep the others from being read
 		return 0, err
 	}
 	defer v.release(&err)
+	c.file = patient{File: v.file}
+	v.file = &c.file
 	c.w.by, c.w.file, c.w.limit = ByScrub, v.file, v.size
 	// The bytes of the device are wanted, not those that the kernel remembers; where that fails, those are all there is.
 	_ = v.file.Evict(ByScrub, c.at.pos, min(max, v.size)+windowSize)
 	n, err = l.scrub(&v, c, max)
-	c.w.file = nil
 	if c.at.off >= v.end {
 		c.leave(&v)
 	}
@@ -93,26 +96,15 @@ func (l *Log) scrub(v *view, c *ScrubCursor, max int64) (n int64, err error) {
 
 // scrubOver moves the cursor behind what could not be proved, and returns the error to tell.
 func (l *Log) scrubOver(v *view, c *ScrubCursor, why error) error {
-	at := c.at
 	if isBad(why) {
-		hole, good, err := l.resume(ByScrub, v, startAt(at))
+		hole, good, err := l.resume(ByScrub, v, startAt(c.at))
 		if err == nil {
 			c.at = good
-			return &CorruptError{From: hole.off, Next: good.off, Where: l.place(v.base, hole.pos), Why: why.Error()}
+			return &CorruptError{From: hole.off, Next: good.off, Where: l.place(v.base, hole.pos), Why: c.file.reason(hole.pos, good.pos, why)}
 		}
 		why = err
 	}
+	at := c.at
 	c.at = spot{v.size, v.end}
-	// Two tries, the nearest and one behind what a single read takes: a dead disk needs seconds for each.
-	for _, from := range []int64{at.pos, at.pos + windowSize} {
-		known, ok := l.entryBehind(v, spot{from, at.off})
-		if !ok {
-			break
-		}
-		if _, _, err := c.w.batch(known.pos, known.off, v.end); err == nil {
-			c.at = known
-			break
-		}
-	}
 	return l.placed(v, at.pos, why)
 }
