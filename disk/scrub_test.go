@@ -158,7 +158,7 @@ func (f weakFile) ReadAt(by disk.By, p []byte, pos int64) (int, error) {
 // around it is gone over; where more and more cannot be read, that segment is given up, and the next ones are not.
 func TestB8ScrubTellsReadErrors(t *testing.T) {
 	f := &weak{FS: fstest.NewMem(), name: seg0, pages: map[int64]bool{}}
-	e := newEnv(t, f, disk.LogOptions{SegmentBytes: 400 << 10, IndexInterval: 16 << 10})
+	e := newEnv(t, f, disk.LogOptions{SegmentBytes: 250 << 10, IndexInterval: 16 << 10})
 	fill(t, e, 5000, 0)
 	b := load(t, f, seg0)
 	all := places(t, b)
