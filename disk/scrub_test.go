@@ -159,7 +159,10 @@ func (f weakFile) ReadAt(by disk.By, p []byte, pos int64) (int, error) {
 func TestB8ScrubTellsReadErrors(t *testing.T) {
 	f := &weak{FS: fstest.NewMem(), name: seg0, pages: map[int64]bool{}}
 	e := newEnv(t, f, disk.LogOptions{SegmentBytes: 250 << 10, IndexInterval: 16 << 10})
-	fill(t, e, 5000, 0)
+	fill(t, e, 1500, 0)
+	_, err := e.l.Sync()
+	must(t, err)
+	e.maintain(t) // one sealed segment, and the active one
 	b := load(t, f, seg0)
 	all := places(t, b)
 	var hit []place // the batches that lie in page 1
