@@ -9,7 +9,7 @@ FUZZTIME ?= 30s
 TESTTIME ?= 10m
 
 .DEFAULT_GOAL := help
-.PHONY: build run test check fmt vet lint tools unit race-note tidy bench bench-smoke bench-compare fuzz cover clean help
+.PHONY: build run test check fmt vet lint tools unit race-note tidy bench bench-full bench-smoke bench-compare fuzz cover clean help
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -62,6 +62,10 @@ race-note:
 bench: build ## raw limits, sluice and the peers that are installed, about 5 minutes (ROUNDS=3, ONLY=regexp); tables in bench/results
 	$(BUILD) -o bin/bench ./bench
 	bin/bench -bin bin/sluice $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(ONLY),-only '$(ONLY)')
+
+bench-full: build ## the suite, and its long steps: starts after kill -9 with 100 GB, latency through 100 rolls, allocation (ROUNDS=1, ONLY=regexp)
+	$(BUILD) -o bin/bench ./bench
+	bin/bench -bin bin/sluice -full $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(ONLY),-only '$(ONLY)')
 
 bench-smoke: build
 	@$(BUILD) -o bin/bench ./bench

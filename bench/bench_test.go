@@ -125,6 +125,10 @@ func TestAnswers(t *testing.T) {
 		{"record without a length", sluiceRecord, "REC offset=0 time=1 key=-1\r\n", "", true},
 		{"null record", sluiceRecord, "REC offset=0 time=1 key=-1 n=-1\r\n", "", true},
 		{"no record", sluiceRecord, "OK next=1 end=1 epoch=0\r\n", "", true},
+		{"data", dataAnswer, "DATA 3 from=0 next=1 end=1 synced=0 epoch=0\r\nabc\r\nOK", "OK", false},
+		{"data without a length", dataAnswer, "DATA\r\n", "", true},
+		{"negative data", dataAnswer, "DATA -3 from=0\r\n", "", true},
+		{"no data", dataAnswer, "OK 3 x=1\r\nabc\r\n", "", true},
 		{"redis", redisAnswer, "$3\r\n1-0\r\n$", "$", false},
 		{"redis refuses", redisAnswer, "-ERR no\r\n", "", true},
 		{"redis has nothing", redisAnswer, "$-1\r\n", "", true},
@@ -143,13 +147,19 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+func dataAnswer(br *bufio.Reader) error {
+	_, err := sluiceData(br)
+	return err
+}
+
 func FuzzAnswers(f *testing.F) {
 	f.Add([]byte("REC offset=0 time=1 key=-1 n=3\r\nabc\r\n"))
 	f.Add([]byte("$3\r\n1-0\r\n"))
 	f.Add([]byte("REC n=9223372036854775807\r\n"))
 	f.Add([]byte("$9223372036854775807\r\n"))
+	f.Add([]byte("DATA 9223372036854775807\r\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, read := range []func(*bufio.Reader) error{sluiceAnswer, sluiceRecord, redisAnswer} {
+		for _, read := range []func(*bufio.Reader) error{sluiceAnswer, sluiceRecord, redisAnswer, dataAnswer} {
 			br := bufio.NewReader(strings.NewReader(string(b)))
 			for read(br) == nil { // ends: each success takes bytes
 			}

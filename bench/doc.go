@@ -1,6 +1,7 @@
 // Command bench measures sluice against the raw limits of the machine and against its peers.
 //
-// Job: the workloads W1 to W5 and W8 (steps.go says what each is), over sockets of its own (no client
+// Job: the workloads W1 to W5 and W8 (steps.go says what each is), and the long ones (long.go: W9, the rolls of W6, the
+// choices behind a log's files), over sockets of its own (no client
 // library stands between the clock and the server), each next to the limit it is compared with, in
 // rounds, so that both see the same machine. The servers, the raw ones included, run in processes of
 // their own, as a user would have it: this program starts itself again for an echo or a pipeline.

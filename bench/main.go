@@ -23,7 +23,7 @@ type settings struct {
 	rounds        int
 	measure       time.Duration
 	only          string
-	smoke         bool
+	full, smoke   bool
 }
 
 func main() {
@@ -41,6 +41,7 @@ func main() {
 	flag.IntVar(&s.rounds, "rounds", 3, "how often each step is measured; the tables show the median round")
 	flag.DurationVar(&s.measure, "time", 2500*time.Millisecond, "how long each step is measured")
 	flag.StringVar(&s.only, "only", "", "measure only the steps that this regular expression matches, as in 'W1 redis'")
+	flag.BoolVar(&s.full, "full", false, "also the long steps, which are measured else only where -only matches them")
 	flag.BoolVar(&s.smoke, "smoke", false, "one short round that shows that every step works; its figures mean nothing")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -66,7 +67,11 @@ func run(ctx context.Context, s settings) error {
 	redis, _ := exec.LookPath("redis-server") // not there: the tables say so
 	rep := report{facts: gather(s, redis)}
 	err = inTempDir(s.dir, func(dir string) error {
-		all := suite{sluice: s.bin, redis: redis, dir: dir, warm: warm, measure: s.measure}.steps()
+		su := suite{sluice: s.bin, redis: redis, dir: dir, warm: warm, measure: s.measure, small: s.smoke}
+		all := su.steps()
+		if s.full || s.smoke || s.only != "" {
+			all = append(all, su.longSteps()...)
+		}
 		all = slices.DeleteFunc(all, func(st step) bool { return !only.MatchString(st.name + " " + st.system) })
 		return rep.measure(ctx, s, all)
 	})
@@ -102,32 +107,32 @@ func inTempDir(dir string, f func(string) error) (err error) {
 func (r *report) measure(ctx context.Context, s settings, all []step) error {
 	for round := 1; round <= s.rounds; round++ {
 		for _, st := range all {
-			x, err := measureStep(ctx, round, st)
+			rows, err := measureStep(ctx, round, st)
 			if err != nil {
 				return fmt.Errorf("%s on %s: %w", st.name, st.system, err)
 			}
-			r.rows = append(r.rows, x)
-			if !s.smoke {
-				fmt.Fprintf(os.Stderr, "round %d of %d  %-15s %-7s %9.0f/s %8.1f MB/s  p50 %s  p99 %s us\n",
-					round, s.rounds, st.name, st.system, x.Rate, x.MBps, micros(x.P50), micros(x.P99))
+			r.rows = append(r.rows, rows...)
+			for _, x := range rows {
+				if !s.smoke {
+					fmt.Fprintf(os.Stderr, "round %d of %d  %-26s %-7s %9.0f/s %8.1f MB/s  p50 %s  p99 %s us\n",
+						round, s.rounds, x.Name, x.System, x.Rate, x.MBps, micros(x.P50), micros(x.P99))
+				}
 			}
 		}
 	}
 	return nil
 }
 
-func measureStep(ctx context.Context, round int, st step) (row, error) {
+func measureStep(ctx context.Context, round int, st step) ([]row, error) {
 	syncAll() // what earlier steps left to the disk must not slow this one
 	t, cpu, err := st.run(ctx)
 	if ctx.Err() != nil {
-		return row{}, errors.New("interrupted; nothing is written") // what the step says is a consequence
+		return nil, errors.New("interrupted; nothing is written") // what the step says is a consequence
 	}
 	if err != nil {
-		return row{}, err
+		return nil, err
 	}
-	r, err := newRow(round, st, t)
-	r.ServerCPU = cpu.Seconds()
-	return r, err
+	return rowsOf(round, st, t, cpu)
 }
 
 // write leaves the rows as JSON lines, the first one the facts, and the tables as Markdown, which it prints too.

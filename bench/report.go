@@ -78,13 +78,15 @@ func (r report) round(n int) figure {
 // A ratio is taken within one round: both of its sides saw the same machine.
 type ratio struct {
 	workload, what string
-	atMost         bool // the goal is an upper limit, else a lower one
-	goal           float64
+	atMost         bool    // the goal is an upper limit, else a lower one
+	goal           float64 // 0: none, the ratio is only shown
 	of             func(figure) (float64, bool)
 }
 
 func p50(r row) float64  { return float64(r.P50) }
 func p99(r row) float64  { return float64(r.P99) }
+func p999(r row) float64 { return float64(r.P999) }
+func most(r row) float64 { return float64(r.Max) }
 func rate(r row) float64 { return r.Rate }
 func mbps(r row) float64 { return r.MBps }
 
@@ -130,6 +132,30 @@ var ratios = []ratio{
 	{"W5", "rate to Redis", false, 2.5, against("W5", rate, "W5", "redis")},
 	{"W8 one", "p50 to the round trip", true, 2, against("W8 one", p50, "round trip", "raw")},
 	{"W8 10k/s", "p50 to the round trip", true, 2, against("W8 10k/s", p50, "round trip", "raw")},
+	{"W6 rolls written", "p99.9 to the turns without", true, 1.5, against("W6 rolls written", p999, "W6 rolls written, none", "sluice")},
+	{"W6 rolls written", "max to the turns without", true, 0, against("W6 rolls written", most, "W6 rolls written, none", "sluice")},
+	{"W6 rolls synced", "p99.9 to the turns without", true, 1.5, against("W6 rolls synced", p999, "W6 rolls synced, none", "sluice")},
+	{"W6 rolls synced", "max to the turns without", true, 0, against("W6 rolls synced", most, "W6 rolls synced, none", "sluice")},
+	{"W9 1,000 segments", "warm: seconds to the slowest append", true, 1, slowest("W9 1,000 segments warm, append")},
+	{"W9 1,000 segments", "warm: seconds to the slowest read", true, 1, slowest("W9 1,000 segments warm, read")},
+	{"W9 1,000 segments", "cold: seconds to the slowest append", true, 1, slowest("W9 1,000 segments cold, append")},
+	{"W9 1,000 segments", "cold: seconds to the slowest read", true, 1, slowest("W9 1,000 segments cold, read")},
+	{"W9 10,000 segments", "warm: seconds to the slowest append", true, 1, slowest("W9 10,000 segments warm, append")},
+	{"W9 10,000 segments", "warm: seconds to the slowest read", true, 1, slowest("W9 10,000 segments warm, read")},
+	{"W9 10,000 segments", "cold: seconds to the slowest append", true, 1, slowest("W9 10,000 segments cold, append")},
+	{"W9 10,000 segments", "cold: seconds to the slowest read", true, 1, slowest("W9 10,000 segments cold, read")},
+	{"W9 1,000 topics", "warm: seconds to the slowest append", true, 1, slowest("W9 1,000 topics warm, append")},
+	{"W9 1,000 topics", "warm: seconds to the slowest read", true, 1, slowest("W9 1,000 topics warm, read")},
+	{"W9 1,000 topics", "cold: seconds to the slowest append", true, 1, slowest("W9 1,000 topics cold, append")},
+	{"W9 1,000 topics", "cold: seconds to the slowest read", true, 1, slowest("W9 1,000 topics cold, read")},
+}
+
+// slowest is the longest of a step, in seconds: where a goal is a time, not a ratio.
+func slowest(name string) func(figure) (float64, bool) {
+	return func(f figure) (float64, bool) {
+		r, ok := f(name, "sluice")
+		return float64(r.Max) / 1e9, ok
+	}
 }
 
 // values are the ratio's in each round that has both sides, smallest first.
@@ -144,6 +170,17 @@ func (r report) values(q ratio) []float64 {
 	return out
 }
 
+// judge is the goal as the table shows it, and whether v meets it.
+func (q ratio) judge(v float64) (goal, met string) {
+	switch {
+	case q.goal == 0:
+		return "-", "-"
+	case q.atMost:
+		return fmt.Sprintf("<= %g", q.goal), yes(v <= q.goal)
+	}
+	return fmt.Sprintf(">= %g", q.goal), yes(v >= q.goal)
+}
+
 func (r report) markdown() string {
 	var b strings.Builder
 	f := r.facts
@@ -155,11 +192,8 @@ func (r report) markdown() string {
 		if len(v) == 0 {
 			continue
 		}
-		sign, met := ">=", v[len(v)/2] >= q.goal
-		if q.atMost {
-			sign, met = "<=", v[len(v)/2] <= q.goal
-		}
-		fmt.Fprintf(&b, "| %s | %s | %.2f | %.2f to %.2f | %s %g | %s |\n", q.workload, q.what, v[len(v)/2], v[0], v[len(v)-1], sign, q.goal, yes(met))
+		goal, met := q.judge(v[len(v)/2])
+		fmt.Fprintf(&b, "| %s | %s | %.2f | %.2f to %.2f | %s | %s |\n", q.workload, q.what, v[len(v)/2], v[0], v[len(v)-1], goal, met)
 	}
 	b.WriteString("\n## Figures, the median round\n\n| step | system | durability | connections x in flight | rate/s | MB/s | p50 us | p90 us | p99 us | p99.9 us | p99.99 us | max us | server CPU s |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	seen := map[string]bool{}
@@ -170,12 +204,28 @@ func (r report) markdown() string {
 			b.WriteString(m.line())
 		}
 	}
+	r.writeNotes(&b)
 	b.WriteString("\n## Not measured\n\n")
 	if f.Redis == "" {
 		b.WriteString("- Redis: missing, redis-server is not on the PATH (Debian: apt-get install redis-server).\n")
 	}
-	b.WriteString("- NATS, Kafka: not measured by this version.\n- W6, W7 and W9 to W12: not measured by this version.\n")
+	b.WriteString("- NATS, Kafka: not measured by this version.\n- W6 but for its rolls, W7, W10 to W12: not measured by this version.\n")
 	return b.String()
+}
+
+// writeNotes says, once for each row, what its figures do not say.
+func (r report) writeNotes(b *strings.Builder) {
+	seen := map[string]bool{}
+	for _, x := range r.rows {
+		if x.Note == "" || seen[x.Name] {
+			continue
+		}
+		if len(seen) == 0 {
+			b.WriteString("\n## Conditions\n\n")
+		}
+		seen[x.Name] = true
+		fmt.Fprintf(b, "- %s: %s.\n", x.Name, x.Note)
+	}
 }
 
 func (x row) line() string {

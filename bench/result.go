@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"time"
@@ -14,6 +15,10 @@ type tally struct {
 	bytes int64 // payload, without framing
 	took  time.Duration
 	hist  *hdr.Histogram // nanoseconds
+
+	name   string  // of the row; "" is the step's
+	note   string  // what the figures do not say: under which condition they came about
+	beside []tally // what the same run measured besides, alternating with this: each is a row of its own
 }
 
 // newHist holds 1 ns to a minute with three digits; about 200 KiB.
@@ -46,21 +51,35 @@ type row struct {
 	P9999       int64     `json:"p99_99_ns"`
 	Max         int64     `json:"max_ns"`
 	ServerCPU   float64   `json:"server_cpu_seconds,omitempty"` // of the whole process, start included
-	Histogram   string    `json:"histogram"`                    // HDR, V2 compressed, base64
+	Note        string    `json:"note,omitempty"`
+	Histogram   string    `json:"histogram"` // HDR, V2 compressed, base64
+}
+
+// rowsOf are the step's row and those of what was measured beside it.
+func rowsOf(round int, s step, t tally, cpu time.Duration) (rows []row, err error) {
+	for _, t := range append([]tally{t}, t.beside...) {
+		r, err := newRow(round, s, t)
+		if err != nil {
+			return nil, err
+		}
+		r.ServerCPU = cpu.Seconds()
+		rows = append(rows, r)
+	}
+	return rows, nil
 }
 
 func newRow(round int, s step, t tally) (row, error) {
 	whole, err := t.hist.EncodeV2()
 	if err != nil {
-		return row{}, fmt.Errorf("encode the histogram of %s: %w", s.name, err)
+		return row{}, fmt.Errorf("encode the histogram of %s: %w", cmp.Or(t.name, s.name), err)
 	}
 	sec := t.took.Seconds()
 	return row{
-		Time: time.Now().UTC(), Round: round, Name: s.name, System: s.system, Durability: s.durability,
+		Time: time.Now().UTC(), Round: round, Name: cmp.Or(t.name, s.name), System: s.system, Durability: s.durability,
 		Connections: s.conns, InFlight: s.inFlight, Seconds: sec, Ops: t.ops,
 		Rate: float64(t.ops) / sec, MBps: float64(t.bytes) / sec / 1e6,
 		P50: t.hist.ValueAtQuantile(50), P90: t.hist.ValueAtQuantile(90), P99: t.hist.ValueAtQuantile(99),
 		P999: t.hist.ValueAtQuantile(99.9), P9999: t.hist.ValueAtQuantile(99.99), Max: t.hist.Max(),
-		Histogram: base64.StdEncoding.EncodeToString(whole),
+		Note: t.note, Histogram: base64.StdEncoding.EncodeToString(whole),
 	}, nil
 }

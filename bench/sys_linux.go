@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"strings"
@@ -14,6 +16,42 @@ func fdatasync(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }
 
 // allocate makes the file size bytes long, with blocks behind them.
 func allocate(f *os.File, size int64) error { return unix.Fallocate(int(f.Fd()), 0, 0, size) }
+
+// allocateKeepSize reserves blocks and leaves the length to the writes.
+func allocateKeepSize(f *os.File, size int64) error {
+	return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size)
+}
+
+// pwriteDsync writes and returns once it is durable.
+func pwriteDsync(f *os.File, p []byte, pos int64) error {
+	n, err := unix.Pwritev2(int(f.Fd()), [][]byte{p}, pos, unix.RWF_DSYNC)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
+// forget makes the kernel drop the clean pages of a file.
+func forget(f *os.File) error { return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) }
+
+// forgetAll makes the kernel drop clean pages, names and inodes of the whole machine. Only root may.
+func forgetAll() error {
+	f, err := os.OpenFile("/proc/sys/vm/drop_caches", os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("3\n")
+	return errors.Join(err, f.Close())
+}
+
+// space is what a folder's file system has left for this process.
+func space(dir string) (bytes, files int64, err error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, 0, fmt.Errorf("statfs %s: %w", dir, err)
+	}
+	return int64(s.Bavail) * s.Bsize, int64(s.Ffree), nil
+}
 
 // syncAll lets the disk finish what earlier steps left to it.
 func syncAll() { unix.Sync() }

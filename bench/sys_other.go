@@ -3,6 +3,8 @@
 package main
 
 import (
+	"errors"
+	"math"
 	"os"
 	"runtime"
 	"time"
@@ -12,6 +14,21 @@ import (
 func fdatasync(f *os.File) error { return f.Sync() }
 
 func allocate(f *os.File, size int64) error { return f.Truncate(size) }
+
+func allocateKeepSize(f *os.File, size int64) error { return allocate(f, size) }
+
+func pwriteDsync(f *os.File, p []byte, pos int64) error {
+	if _, err := f.WriteAt(p, pos); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+func forget(*os.File) error { return errors.ErrUnsupported }
+
+func forgetAll() error { return errors.ErrUnsupported }
+
+func space(string) (bytes, files int64, err error) { return math.MaxInt64, math.MaxInt64, nil }
 
 func syncAll() {}
 
