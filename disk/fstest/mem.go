@@ -5,21 +5,22 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"path"
-	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"sluice/disk"
 )
 
-// Mem is a file system in memory. For every file and directory it keeps what is synced apart from what is not, so that a
-// test can ask what a power cut could take.
+// Mem is a file system in memory. For every file and directory it keeps what is synced apart from what is not, so that
+// Crash can make what a power cut would leave.
 type Mem struct {
 	mu    sync.Mutex // guards every node
 	root  *node
+	ops   []nameOp // unsynced changes of names, in order
 	locks map[string]bool
+	used  int64 // lengths of all files that have a name or are open
 	total int64 // SetSpace
 }
 
@@ -27,26 +28,36 @@ type Mem struct {
 type node struct {
 	dir bool
 
-	names       map[string]*node // directory: as it is
-	syncedNames map[string]*node // directory: as it was at its last SyncDir
+	names  names // directory: as it is
+	synced names // directory: as it was at its last SyncDir
 
-	data    []byte   // file: as it is
-	synced  []byte   // file: as it was at its last Sync
+	cache   content  // file: as it reads
+	device  content  // file: as it was at its last Sync
 	pending []change // file: what happened since, in order
+	lost    bool     // file: the cache has, as if they were synced, bytes that a failed Sync dropped
+
+	open  int  // file: handles
+	named bool // it has a name
 }
 
-// change is an unsynced write, or, with cut set, an unsynced change of the length to pos; grows: to a larger one.
+// change is an unsynced write, or, with cut set, an unsynced change of the length to pos; grows: to a larger one. A write
+// with forced set is durable, but lies over others that are not.
 type change struct {
-	pos        int64
-	data       []byte
-	cut, grows bool
+	pos                int64
+	data               []byte
+	cut, grows, forced bool
+}
+
+// nameOp is an unsynced change of names: without from a new name, without to a removal, with both a rename.
+type nameOp struct {
+	n        *node
+	from, to *node
+	old, new string
 }
 
 // NewMem returns an empty file system.
-func NewMem() *Mem { return &Mem{root: newDir(), locks: make(map[string]bool)} }
-
-func newDir() *node {
-	return &node{dir: true, names: make(map[string]*node), syncedNames: make(map[string]*node)}
+func NewMem() *Mem {
+	return &Mem{root: &node{dir: true, named: true}, locks: make(map[string]bool)}
 }
 
 func pathError(op, name string, err error) error { return &fs.PathError{Op: op, Path: name, Err: err} }
@@ -58,43 +69,56 @@ var (
 )
 
 func (m *Mem) lookup(name string) (*node, error) {
-	at := m.root
-	if name = path.Clean(name); name == "." {
+	at, rest := m.root, path.Clean(name)
+	if rest == "." {
 		return at, nil
 	}
-	for _, part := range strings.Split(name, "/") {
+	for more := true; more; {
+		var part string
+		part, rest, more = strings.Cut(rest, "/")
 		if !at.dir {
 			return nil, errNotDir
 		}
-		if at = at.names[part]; at == nil {
+		if at = at.names.get(part); at == nil {
 			return nil, fs.ErrNotExist
 		}
 	}
 	return at, nil
 }
 
-// parent finds the directory that a name is in, and the name's last part.
-func (m *Mem) parent(name string) (*node, string, error) {
-	dir, last := path.Split(path.Clean(name))
-	at, err := m.lookup(path.Clean(dir + "."))
+func (m *Mem) directory(name string) (*node, error) {
+	at, err := m.lookup(name)
 	if err == nil && !at.dir {
 		err = errNotDir
 	}
+	return at, err
+}
+
+// parent finds the directory that a name is in, and the name's last part.
+func (m *Mem) parent(name string) (*node, string, error) {
+	dir, last := path.Split(path.Clean(name))
+	at, err := m.directory(path.Clean(dir + "."))
 	return at, last, err
+}
+
+func (m *Mem) link(dir *node, name string, n *node) {
+	n.named = true
+	dir.names.set(name, n)
+	m.ops = append(m.ops, nameOp{n: n, to: dir, new: name})
 }
 
 func (m *Mem) Create(_ disk.By, name string) (disk.File, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	dir, last, err := m.parent(name)
-	if err == nil && dir.names[last] != nil {
+	if err == nil && dir.names.get(last) != nil {
 		err = fs.ErrExist
 	}
 	if err != nil {
 		return nil, pathError("create", name, err)
 	}
-	n := &node{}
-	dir.names[last] = n
+	n := &node{open: 1}
+	m.link(dir, last, n)
 	return &memFile{m: m, n: n, name: name}, nil
 }
 
@@ -108,7 +132,20 @@ func (m *Mem) Open(_ disk.By, name string) (disk.File, error) {
 	if err != nil {
 		return nil, pathError("open", name, err)
 	}
+	n.open++
 	return &memFile{m: m, n: n, name: name}, nil
+}
+
+// unlinked is told that n has lost its name.
+func (m *Mem) unlinked(n *node) {
+	n.named = false
+	m.release(n)
+}
+
+func (m *Mem) release(n *node) {
+	if !n.named && n.open == 0 {
+		m.used -= n.cache.size
+	}
 }
 
 func (m *Mem) Rename(_ disk.By, old, new string) error {
@@ -118,7 +155,7 @@ func (m *Mem) Rename(_ disk.By, old, new string) error {
 	if err != nil {
 		return pathError("rename", old, err)
 	}
-	n := from.names[oldLast]
+	n := from.names.get(oldLast)
 	if n == nil {
 		return pathError("rename", old, fs.ErrNotExist)
 	}
@@ -126,11 +163,19 @@ func (m *Mem) Rename(_ disk.By, old, new string) error {
 	if err != nil {
 		return pathError("rename", new, err)
 	}
-	if have := to.names[newLast]; have != nil && (have.dir || n.dir) && have != n {
+	have := to.names.get(newLast)
+	if have == n {
+		return nil
+	}
+	if have != nil && (have.dir || n.dir) {
 		return pathError("rename", new, fs.ErrExist)
 	}
-	delete(from.names, oldLast)
-	to.names[newLast] = n
+	if have != nil {
+		m.unlinked(have)
+	}
+	from.names.remove(oldLast)
+	to.names.set(newLast, n)
+	m.ops = append(m.ops, nameOp{n: n, from: from, old: oldLast, to: to, new: newLast})
 	return nil
 }
 
@@ -141,13 +186,16 @@ func (m *Mem) Remove(_ disk.By, name string) error {
 	if err != nil {
 		return pathError("remove", name, err)
 	}
-	switch n := dir.names[last]; {
+	n := dir.names.get(last)
+	switch {
 	case n == nil:
 		return pathError("remove", name, fs.ErrNotExist)
-	case n.dir && len(n.names) > 0:
+	case n.dir && len(n.names.list) > 0:
 		return pathError("remove", name, errNotEmpty)
 	}
-	delete(dir.names, last)
+	dir.names.remove(last)
+	m.unlinked(n)
+	m.ops = append(m.ops, nameOp{n: n, from: dir, old: last})
 	return nil
 }
 
@@ -158,11 +206,11 @@ func (m *Mem) MkdirAll(_ disk.By, name string) error {
 	if name = path.Clean(name); name == "." {
 		return nil
 	}
-	for _, part := range strings.Split(name, "/") {
-		next := at.names[part]
+	for part := range strings.SplitSeq(name, "/") {
+		next := at.names.get(part)
 		if next == nil {
-			next = newDir()
-			at.names[part] = next
+			next = &node{dir: true}
+			m.link(at, part, next)
 		}
 		if !next.dir {
 			return pathError("mkdir", name, errNotDir)
@@ -175,33 +223,48 @@ func (m *Mem) MkdirAll(_ disk.By, name string) error {
 func (m *Mem) List(_ disk.By, dir string) ([]disk.Entry, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	at, err := m.lookup(dir)
-	if err == nil && !at.dir {
-		err = errNotDir
-	}
+	at, err := m.directory(dir)
 	if err != nil {
 		return nil, pathError("list", dir, err)
 	}
-	list := make([]disk.Entry, 0, len(at.names))
-	for _, name := range slices.Sorted(maps.Keys(at.names)) {
-		n := at.names[name]
-		list = append(list, disk.Entry{Name: name, Size: int64(len(n.data)), Dir: n.dir})
+	list := make([]disk.Entry, 0, len(at.names.list))
+	for _, e := range at.names.list {
+		list = append(list, disk.Entry{Name: e.name, Size: e.n.cache.size, Dir: e.n.dir})
 	}
 	return list, nil
 }
 
+// SyncDir makes a rename durable as a whole, as a journaling file system does, where it goes to another directory too.
 func (m *Mem) SyncDir(_ disk.By, dir string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	at, err := m.lookup(dir)
-	if err == nil && !at.dir {
-		err = errNotDir
-	}
+	at, err := m.directory(dir)
 	if err != nil {
 		return pathError("sync", dir, err)
 	}
-	at.syncedNames = maps.Clone(at.names)
+	left := m.ops[:0]
+	for _, op := range m.ops {
+		if op.from != at && op.to != at {
+			left = append(left, op)
+			continue
+		}
+		op.apply(func(d *node) *names { return &d.synced })
+	}
+	clear(m.ops[len(left):])
+	m.ops = left
+	at.synced = at.names.share()
 	return nil
+}
+
+// apply does op to the names of the directories it concerns, as of gives them. The file may have an older name than op's
+// there, if a rename before did not survive; two names it never has.
+func (op nameOp) apply(of func(dir *node) *names) {
+	if op.from != nil {
+		of(op.from).removeNode(op.n)
+	}
+	if op.to != nil {
+		of(op.to).set(op.new, op.n)
+	}
 }
 
 func (m *Mem) Lock(_ disk.By, name string) (io.Closer, error) {
@@ -214,46 +277,11 @@ func (m *Mem) Lock(_ disk.By, name string) (io.Closer, error) {
 	if err != nil {
 		return nil, pathError("lock", name, err)
 	}
-	if dir.names[last] == nil {
-		dir.names[last] = &node{}
+	if dir.names.get(last) == nil {
+		m.link(dir, last, &node{})
 	}
 	m.locks[name] = true
 	return &memLock{m: m, name: name}, nil
-}
-
-// SetSpace limits the lengths of all files together to total bytes: what goes beyond gets ENOSPC, a write after the part of
-// it that fits. 0, as at first, is no limit that matters.
-func (m *Mem) SetSpace(total int64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.total = total
-}
-
-func (m *Mem) Space(disk.By) (disk.Space, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return disk.Space{Free: m.room(), Total: m.space()}, nil
-}
-
-func (m *Mem) space() int64 {
-	if m.total > 0 {
-		return m.total
-	}
-	return 1 << 40
-}
-
-// room counts the bytes that files may still grow by.
-func (m *Mem) room() int64 {
-	used := int64(0)
-	var visit func(n *node)
-	visit = func(n *node) {
-		used += int64(len(n.data))
-		for _, child := range n.names {
-			visit(child)
-		}
-	}
-	visit(m.root)
-	return max(0, m.space()-used)
 }
 
 type memLock struct {
@@ -271,24 +299,32 @@ func (l *memLock) Close() error {
 	return nil
 }
 
-// Unsynced lists what a power cut could take: files with unsynced content (zeros added by Allocate are none), and
-// directories with unsynced names (with a slash at the end).
-func (m *Mem) Unsynced() []string {
+// SetSpace limits the lengths of all files together to total bytes: what goes beyond gets ENOSPC, a write after the part of
+// it that fits. 0, as at first, is no limit that matters.
+func (m *Mem) SetSpace(total int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var found []string
-	var visit func(name string, n *node)
-	visit = func(name string, n *node) {
-		if slices.ContainsFunc(n.pending, func(c change) bool { return !c.grows }) {
-			found = append(found, name)
-		}
-		if n.dir && !maps.Equal(n.names, n.syncedNames) {
-			found = append(found, name+"/")
-		}
-		for _, child := range slices.Sorted(maps.Keys(n.names)) {
-			visit(path.Join(name, child), n.names[child])
-		}
+	m.total = total
+}
+
+func (m *Mem) Space(disk.By) (disk.Space, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return disk.Space{Free: m.free(), Total: m.used + m.free()}, nil
+}
+
+// free counts the bytes that files may still grow by.
+func (m *Mem) free() int64 {
+	if m.total == 0 {
+		return 1 << 40
 	}
-	visit(".", m.root)
-	return found
+	return max(0, m.total-m.used)
+}
+
+// fits returns how many of more bytes there is room for, and ENOSPC if that is not all.
+func (m *Mem) fits(more int64) (int64, error) {
+	if free := m.free(); more > free {
+		return free, syscall.ENOSPC
+	}
+	return more, nil
 }

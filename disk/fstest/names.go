@@ -1,50 +1,62 @@
 package fstest
 
 import (
+	"slices"
 	"strings"
-	"sync"
 )
 
-// names knows what open files are called now: a trace that went on calling a renamed file by its old name would show
-// writes to a file that is not there.
+// names are the entries of a directory, sorted. Two of them share a list until one is changed.
 type names struct {
-	mu   sync.Mutex
-	open map[*openName]bool
+	list   []entry
+	shared bool
 }
 
-type openName struct{ name string }
+type entry struct {
+	name string
+	n    *node
+}
 
-func (n *names) opened(name string) *openName {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.open == nil {
-		n.open = make(map[*openName]bool)
+func (s *names) share() names {
+	s.shared = true
+	return *s
+}
+
+func (s *names) find(name string) (int, bool) {
+	return slices.BinarySearchFunc(s.list, name, func(e entry, name string) int { return strings.Compare(e.name, name) })
+}
+
+func (s *names) get(name string) *node {
+	if i, ok := s.find(name); ok {
+		return s.list[i].n
 	}
-	o := &openName{name}
-	n.open[o] = true
-	return o
+	return nil
 }
 
-func (n *names) closed(o *openName) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	delete(n.open, o)
+func (s *names) own() {
+	if s.shared {
+		s.list, s.shared = slices.Clone(s.list), false
+	}
 }
 
-func (n *names) of(o *openName) string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return o.name
+func (s *names) set(name string, n *node) {
+	s.own()
+	i, ok := s.find(name)
+	if ok {
+		s.list[i].n = n
+		return
+	}
+	s.list = slices.Insert(s.list, i, entry{name, n})
 }
 
-func (n *names) renamed(old, new string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for o := range n.open {
-		if o.name == old {
-			o.name = new
-		} else if rest, ok := strings.CutPrefix(o.name, old+"/"); ok {
-			o.name = new + "/" + rest
-		}
+func (s *names) remove(name string) {
+	if i, ok := s.find(name); ok {
+		s.own()
+		s.list = slices.Delete(s.list, i, i+1)
+	}
+}
+
+func (s *names) removeNode(n *node) {
+	if i := slices.IndexFunc(s.list, func(e entry) bool { return e.n == n }); i >= 0 {
+		s.remove(s.list[i].name)
 	}
 }

@@ -1,6 +1,7 @@
 package fstest
 
 import (
+	"errors"
 	"io"
 
 	"sluice/disk"
@@ -42,18 +43,37 @@ type Op struct {
 	Len  int
 }
 
+// Changes tells whether the operation can change what a later process finds, syncs among them.
+func (op Op) Changes() bool {
+	switch op.Kind {
+	case Create, Rename, Remove, Mkdir, SyncDir, Lock, Write, WriteSync, Allocate, Truncate, Sync:
+		return true
+	}
+	return false
+}
+
 // wrapper puts before and after around every operation. An error of before is the operation's result, and the operation
 // is not done.
 type wrapper struct {
 	fs     disk.FS
 	before func(Op) error
 	after  func(Op, error)
-	names  names
+	names  openNames
 }
 
 func (w *wrapper) do(op Op, run func() error) error {
+	return w.doPartly(op, run, func(error) {})
+}
+
+// doPartly leaves it to partly what is done of an operation that before has failed. A wrapper below may have failed it just
+// so, and has seen to it then.
+func (w *wrapper) doPartly(op Op, run func() error, partly func(error)) error {
 	err := w.before(op)
-	if err == nil {
+	if _, late := errors.AsType[*Late](err); late {
+		_ = run() // the error is the one asked for
+	} else if err != nil {
+		partly(err)
+	} else {
 		err = run()
 	}
 	w.after(op, err)
@@ -72,6 +92,9 @@ func (w *wrapper) open(op Op, open func(disk.By, string) (disk.File, error)) (di
 	var f disk.File
 	err := w.do(op, func() (err error) { f, err = open(op.By, op.Name); return err })
 	if err != nil {
+		if f != nil { // failed late
+			err = errors.Join(err, f.Close(op.By))
+		}
 		return nil, err
 	}
 	return &wrappedFile{w: w, f: f, name: w.names.opened(op.Name)}, nil
@@ -119,8 +142,12 @@ type wrappedFile struct {
 }
 
 func (f *wrappedFile) do(op Op, run func() error) error {
+	return f.doPartly(op, run, func(error) {})
+}
+
+func (f *wrappedFile) doPartly(op Op, run func() error, partly func(error)) error {
 	op.Name = f.w.names.of(f.name)
-	return f.w.do(op, run)
+	return f.w.doPartly(op, run, partly)
 }
 
 func (f *wrappedFile) ReadAt(by disk.By, p []byte, pos int64) (n int, err error) {
@@ -137,10 +164,11 @@ func (f *wrappedFile) WriteSync(by disk.By, p []byte, pos int64) (int, error) {
 }
 
 func (f *wrappedFile) write(op Op, p []byte, write func(disk.By, []byte, int64) (int, error)) (n int, err error) {
-	err = f.do(op, func() (err error) { n, err = write(op.By, p, op.Pos); return err })
-	if short, ok := asShort(err); ok {
-		n, _ = f.f.WriteAt(op.By, p[:min(short.N, len(p))], op.Pos) // the error is the one asked for
-	}
+	err = f.doPartly(op, func() (err error) { n, err = write(op.By, p, op.Pos); return err }, func(err error) {
+		if short, ok := errors.AsType[*Short](err); ok {
+			n, _ = f.f.WriteAt(op.By, p[:min(short.N, len(p))], op.Pos) // the error is the one asked for
+		}
+	})
 	return n, err
 }
 
@@ -153,7 +181,17 @@ func (f *wrappedFile) Truncate(by disk.By, size int64) error {
 }
 
 func (f *wrappedFile) Sync(by disk.By) error {
-	return f.do(Op{By: by, Kind: Sync}, func() error { return f.f.Sync(by) })
+	return f.doPartly(Op{By: by, Kind: Sync}, func() error { return f.f.Sync(by) }, func(err error) {
+		if _, ok := errors.AsType[*Dropped](err); ok {
+			f.dropUnsynced()
+		}
+	})
+}
+
+func (f *wrappedFile) dropUnsynced() {
+	if d, ok := f.f.(interface{ dropUnsynced() }); ok {
+		d.dropUnsynced()
+	}
 }
 
 func (f *wrappedFile) Evict(by disk.By, pos, n int64) error {
