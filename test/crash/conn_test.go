@@ -1,0 +1,234 @@
+package crash
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"sluice/test/crash/oracle"
+	"sluice/wire/batch"
+	"sluice/wire/text"
+)
+
+// limit ends a request that hangs; it is far above what any step takes on a slow machine.
+const limit = 2 * time.Minute
+
+// A conn is a connection that speaks the text protocol, and writes into a history what it sees.
+type conn struct {
+	nc     net.Conn
+	in     *bufio.Reader
+	rec    *oracle.Recorder
+	id     uint32
+	n      uint32 // values made so far
+	answer text.Answer
+	reader batch.Reader
+}
+
+func dial(addr string, rec *oracle.Recorder) (*conn, error) {
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	if err := nc.SetDeadline(time.Now().Add(limit)); err != nil {
+		return nil, err
+	}
+	return &conn{nc: nc, in: bufio.NewReaderSize(nc, 64<<10), rec: rec, id: rec.Client()}, nil
+}
+
+func (c *conn) close() { _ = c.nc.Close() } // whatever state it is in
+
+// next reads an answer; payload is what follows its line.
+func (c *conn) next() (payload []byte, err error) {
+	line, err := c.in.ReadString('\n')
+	if err != nil {
+		return nil, err
+	}
+	if err := text.ParseAnswer([]byte(strings.TrimSuffix(line, "\r\n")), &c.answer); err != nil {
+		return nil, err
+	}
+	if n := c.answer.Payload(); n >= 0 {
+		payload = make([]byte, n+2)
+		if _, err := io.ReadFull(c.in, payload); err != nil {
+			return nil, err
+		}
+		payload = payload[:n]
+	}
+	return payload, nil
+}
+
+// ask sends one request and reads the answer's first line; an ERR is an error.
+func (c *conn) ask(format string, args ...any) ([]byte, error) {
+	if _, err := fmt.Fprintf(c.nc, format+"\n", args...); err != nil {
+		return nil, err
+	}
+	payload, err := c.next()
+	if err == nil && c.answer.Kind == text.AnswerErr {
+		err = c.answer.Err()
+	}
+	if err != nil {
+		err = fmt.Errorf(format+": %w", append(args, err)...)
+	}
+	return payload, err
+}
+
+// uint is a number of the last answer; one that is missing is an error of the test's run.
+func (c *conn) uint(name string) uint64 {
+	n, ok := c.answer.Uint(name)
+	if !ok {
+		panic(fmt.Sprintf("BUG: the answer has no %s", name))
+	}
+	return n
+}
+
+// head asks for the ends of a log.
+func (c *conn) head(log string) (oldest, next uint64, err error) {
+	e := c.rec.Invoke(&oracle.Event{Op: oracle.Head, Log: log, Client: c.id})
+	if _, err := c.ask("HEAD %s", log); err != nil {
+		return 0, 0, err
+	}
+	e.End, e.Synced = c.uint("next"), c.uint("synced")
+	c.rec.Complete(e, oracle.OK)
+	return c.uint("oldest"), c.uint("next"), nil
+}
+
+// fetch reads whole batches; with wait it waits for some.
+func (c *conn) fetch(log string, from uint64, wait time.Duration) (*oracle.Event, error) {
+	e := c.rec.Invoke(&oracle.Event{Op: oracle.Read, Log: log, Client: c.id, From: from})
+	b, err := c.ask("FETCH %s %d bytes=1048576 wait=%v", log, from, wait)
+	if err != nil {
+		return nil, err
+	}
+	e.End = c.uint("end")
+	if e.Records, err = c.records(b, from); err != nil {
+		return nil, fmt.Errorf("FETCH %s %d: %w", log, from, err)
+	}
+	c.rec.Complete(e, oracle.OK)
+	return e, nil
+}
+
+// records takes stored batches apart; those before from, of the first batch, are left out.
+func (c *conn) records(b []byte, from uint64) (out []oracle.Record, err error) {
+	for len(b) > 0 {
+		h, err := batch.Verify(b)
+		if err != nil {
+			return nil, err
+		}
+		if err := c.reader.Reset(b, 16<<20); err != nil {
+			return nil, err
+		}
+		var r batch.Record
+		for c.reader.Next(&r) {
+			if r.Offset >= from {
+				out = append(out, oracle.Record{Offset: r.Offset, Epoch: h.Epoch, Value: oracle.Decode(r.Value)})
+			}
+		}
+		b = b[h.Size:]
+	}
+	return out, nil
+}
+
+// read reads records one by one.
+func (c *conn) read(log string, from uint64, most int) (*oracle.Event, error) {
+	e := c.rec.Invoke(&oracle.Event{Op: oracle.Read, Log: log, Client: c.id, From: from})
+	value, err := c.ask("READ %s %d limit=%d", log, from, most)
+	for ; err == nil && c.answer.Kind == text.AnswerRec; value, err = c.next() {
+		e.Records = append(e.Records, oracle.Record{Offset: c.answer.Offset, Epoch: -1, Value: oracle.Decode(value)})
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.answer.Kind != text.AnswerOK {
+		return nil, fmt.Errorf("READ %s %d: %w", log, from, c.answer.Err())
+	}
+	e.End = c.uint("end")
+	c.rec.Complete(e, oracle.OK)
+	return e, nil
+}
+
+// scan reads all of a log while nobody appends to it.
+func (c *conn) scan(log string) (*oracle.Event, error) {
+	oldest, next, err := c.head(log)
+	if err != nil {
+		return nil, err
+	}
+	e := c.rec.Invoke(&oracle.Event{Op: oracle.Scan, Log: log, Client: c.id, From: oldest, End: next})
+	for from := oldest; from < next; {
+		b, err := c.ask("FETCH %s %d bytes=4194304", log, from)
+		if err != nil {
+			return nil, err
+		}
+		got, err := c.records(b, from)
+		if err != nil || len(got) == 0 {
+			return nil, fmt.Errorf("FETCH %s %d of %d: %d records, %w", log, from, next, len(got), err)
+		}
+		e.Records = append(e.Records, got...)
+		from = got[len(got)-1].Offset + 1
+	}
+	c.rec.Complete(e, oracle.OK)
+	return e, nil
+}
+
+// message makes the next value, and a MSG that carries it.
+func (c *conn) message(log, ack string, size int) (*oracle.Event, []byte) {
+	c.n++
+	v := oracle.Value{Client: c.id, N: c.n}
+	b := v.Encode(size)
+	e := &oracle.Event{Op: oracle.Append, Log: log, Client: c.id, Ack: ack, Values: []oracle.Value{v}}
+	return e, fmt.Appendf(nil, "MSG %s %d ack=%s\n%s\n", log, len(b), ack, b)
+}
+
+// batch makes the next values, and a BATCH that carries them as one.
+func (c *conn) batch(log, ack string, sizes []int) (*oracle.Event, []byte) {
+	e := &oracle.Event{Op: oracle.Append, Log: log, Client: c.id, Ack: ack}
+	var b batch.Builder
+	b.Reset(nil)
+	for _, size := range sizes {
+		c.n++
+		v := oracle.Value{Client: c.id, N: c.n}
+		b.Add(int64(c.n), nil, v.Encode(size), nil)
+		e.Values = append(e.Values, v)
+	}
+	codec := batch.None
+	if c.n%5 == 0 {
+		codec = batch.LZ4
+	}
+	made, err := b.Finish(codec)
+	if err != nil {
+		panic(fmt.Sprintf("BUG: a batch that cannot be built: %v", err))
+	}
+	return e, fmt.Appendf(nil, "BATCH %s %d ack=%s\n%s\n", log, len(made), ack, made)
+}
+
+// appended takes the answer to an append into its event.
+func (c *conn) appended(e *oracle.Event) error {
+	switch a := &c.answer; a.Kind {
+	case text.AnswerErr:
+		e.Code = a.Code.String()
+		c.rec.Complete(e, oracle.OutcomeOf(e.Code))
+		return a.Err()
+	case text.AnswerOK:
+		if ack, _ := a.Str("ack"); ack != e.Ack {
+			return fmt.Errorf("ack=%s was asked for, and %s was reached", e.Ack, ack)
+		}
+		e.First, e.Next, e.Synced = c.uint("first"), c.uint("next"), c.uint("synced")
+		c.rec.Complete(e, oracle.OK)
+		return nil
+	}
+	return fmt.Errorf("an append was answered by %v", c.answer.Kind)
+}
+
+// append sends one request and waits for its answer.
+func (c *conn) append(log, ack string, size int) (*oracle.Event, error) {
+	e, request := c.message(log, ack, size)
+	c.rec.Invoke(e)
+	if _, err := c.nc.Write(request); err != nil {
+		return e, err
+	}
+	if _, err := c.next(); err != nil {
+		return e, err
+	}
+	return e, c.appended(e)
+}

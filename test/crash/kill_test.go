@@ -1,0 +1,248 @@
+package crash
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice/test/crash/oracle"
+	"sluice/test/process"
+)
+
+// cyclesPerRound bounds a history: after so many ends of the process a new directory and a new history begin.
+const cyclesPerRound = 20
+
+// totals are what a run tells at its end.
+type totals struct {
+	kills, starts, stops int // killed under load, killed at start, stopped in order
+	acked, records       int // acknowledged under load; read back and checked, over all scans
+}
+
+// What was acknowledged as written, or read, survives SIGKILL at any moment: under load, while the server starts, and
+// while it stops. The log oracle checks the history of every round.
+func TestA1A5A6KilledUnderLoad(t *testing.T) {
+	kills := int(number(t, "SLUICE_KILLS", 100))
+	if testing.Short() {
+		kills = 5
+	}
+	seed := firstSeed(t)
+	var sum totals
+	for round := uint64(0); sum.kills < kills && !t.Failed(); round++ {
+		t.Run(fmt.Sprintf("seed %d", seed+round), func(t *testing.T) { // the name is what to run again
+			newRound(t, seed+round).run(min(cyclesPerRound, kills-sum.kills), &sum)
+		})
+	}
+	t.Logf("%d kills under load, %d more while starting, %d clean stops; %d records acknowledged, %d read back; seeds %d and on",
+		sum.kills, sum.starts, sum.stops, sum.acked, sum.records, seed)
+}
+
+// A round is one directory, through many ends of its server.
+type round struct {
+	t    *testing.T
+	seed uint64
+	rng  *rand.Rand
+	bin  string
+	data string
+	args []string
+	rec  *oracle.Recorder
+	logs []string
+	sum  *totals
+}
+
+// newRound makes up a server: its stages, and topics whose settings make rolls, syncs and allocations happen all the time.
+func newRound(t *testing.T, seed uint64) *round {
+	r := &round{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), bin: process.Binary(t), data: t.TempDir(), rec: &oracle.Recorder{}}
+	one := func(choices ...string) string { return choices[r.rng.IntN(len(choices))] }
+	set := func(name, value string) { r.args = append(r.args, "--set", name+"="+value) }
+	set("stages.writer.count", one("1", "2"))
+	set("stages.flusher.count", one("1", "2", "3"))
+	set("stages.flusher.tick", one("0", "1ms", "20ms"))
+	set("stages.conn.group_bytes", one("0", "4KiB", "64KiB"))
+	if hasSetting(t, "deaths") {
+		set("crash_loop.deaths", "0")
+	}
+	r.logs = []string{"a", "b", "b/1"}
+	return r
+}
+
+// create makes the topics; settings that this server does not have yet are left out.
+func (r *round) create(addr string) {
+	r.t.Helper()
+	c := r.dial(addr)
+	one := func(choices ...string) string { return choices[r.rng.IntN(len(choices))] }
+	for _, topic := range []string{"a partitions=1", "b partitions=2"} {
+		line := "CREATE " + topic + " segment.bytes=" + one("16KiB", "32KiB", "100KiB") + " flush.ms=" + one("0", "1", "10", "1000")
+		for _, s := range []struct{ name, value string }{
+			{"sync", one("data", "data", "dsync", "shutdown")},
+			{"flush.bytes", one("1KiB", "100KiB")},
+			{"flush.messages", one("1", "100")},
+			{"index.interval.bytes", one("0", "100", "4KiB")},
+		} {
+			if hasSetting(r.t, s.name) {
+				line += " " + s.name + "=" + s.value
+			}
+		}
+		if _, err := c.ask("%s", line); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+func (r *round) dial(addr string) *conn {
+	r.t.Helper()
+	c, err := dial(addr, r.rec)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(c.close)
+	return c
+}
+
+func (r *round) start() *process.Server {
+	r.t.Helper()
+	s, err := process.Start(r.bin, append([]string{"--data", r.data, "--http", ""}, r.args...)...)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(s.Kill)
+	return s
+}
+
+// killAtStart ends a server that may not be ready yet.
+func (r *round) killAtStart() {
+	r.t.Helper()
+	cmd := exec.Command(r.bin, append([]string{"serve", "--data", r.data, "--listen", "127.0.0.1:0", "--http", "", "--kafka", ""}, r.args...)...)
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	select {
+	case <-time.After(time.Duration(r.rng.IntN(30_000)) * time.Microsecond):
+	case <-r.t.Context().Done():
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		r.t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	r.rec.End(oracle.Kill)
+	r.sum.starts++
+}
+
+func (r *round) run(kills int, sum *totals) {
+	r.sum = sum
+	s := r.start()
+	r.create(s.Text)
+	for range kills {
+		l, err := startLoad(s.Text, r.rec, r.logs, 2+r.rng.IntN(3), r.rng.IntN(3), r.rng.Uint64())
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		r.killUnder(s, l)
+		sum.acked += int(l.acked.Load())
+		for r.rng.IntN(5) == 0 {
+			r.killAtStart()
+		}
+		s = r.start()
+		r.scan(s)
+		if r.rng.IntN(8) == 0 {
+			s = r.restart(s)
+		}
+	}
+	r.stop(s)
+	r.tidy()
+	check(r.t, r.rec.Events())
+}
+
+// killUnder waits until load is on, and then for a while of up to 200 ms. Some servers are stopping when they are killed.
+func (r *round) killUnder(s *process.Server, l *load) {
+	r.t.Helper()
+	wait := func(d time.Duration) {
+		select {
+		case <-time.After(d):
+		case <-s.Ended():
+		}
+	}
+	select {
+	case <-l.on:
+	case <-s.Ended():
+		r.t.Fatalf("the server has ended by itself: %s", s.Log())
+	case <-time.After(limit):
+		r.t.Fatalf("nothing was acknowledged within %v: %v\n%s", limit, l.end(), s.Log())
+	}
+	wait(time.Duration(r.rng.IntN(200_000)) * time.Microsecond)
+	if r.rng.IntN(8) == 0 {
+		if err := s.Signal(syscall.SIGTERM); err != nil {
+			r.t.Fatal(err)
+		}
+		wait(time.Duration(r.rng.IntN(20_000)) * time.Microsecond)
+	}
+	s.Kill()
+	if err := l.join(); err != nil {
+		r.t.Error(err)
+	}
+	r.rec.End(oracle.Kill)
+	r.sum.kills++
+	delete(l.mu.codes, "SHUTTING_DOWN")
+	if len(l.mu.codes) > 0 {
+		r.t.Errorf("a healthy server answered %v: %s", l.mu.codes, s.Log())
+	}
+}
+
+// scan reads everything back.
+func (r *round) scan(s *process.Server) {
+	r.t.Helper()
+	c := r.dial(s.Text)
+	defer c.close()
+	for _, log := range r.logs {
+		e, err := c.scan(log)
+		if err != nil {
+			check(r.t, r.rec.Events())
+			r.t.Fatalf("%v\n%s", err, s.Log())
+		}
+		r.sum.records += len(e.Records)
+	}
+}
+
+func (r *round) stop(s *process.Server) {
+	r.t.Helper()
+	if err := s.Stop(); err != nil {
+		r.t.Fatalf("%v\n%s", err, s.Log())
+	}
+	r.rec.End(oracle.Stop)
+	r.sum.stops++
+}
+
+func (r *round) restart(s *process.Server) *process.Server {
+	r.t.Helper()
+	r.stop(s)
+	s = r.start()
+	r.scan(s)
+	return s
+}
+
+// tidy looks at what a server leaves behind that has ended: names that are known, and nothing half done.
+func (r *round) tidy() {
+	r.t.Helper()
+	for name := range tree(r.t, r.data) {
+		if !knownName(name) {
+			r.t.Errorf("%s is left in the directory", name)
+		}
+	}
+	if r.t.Failed() {
+		r.t.Logf("%v", strings.Join(r.args, " "))
+	}
+}
+
+// tree gives the sizes of all files below a directory, by their names from there.
+func tree(t *testing.T, root string) map[string]int64 {
+	t.Helper()
+	sizes := map[string]int64{}
+	if err := walk(os.DirFS(root), sizes); err != nil {
+		t.Fatal(err)
+	}
+	return sizes
+}

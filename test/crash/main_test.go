@@ -1,0 +1,102 @@
+package crash
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/test/crash/oracle"
+	"sluice/test/process"
+)
+
+func TestMain(m *testing.M) { os.Exit(process.Main(m)) }
+
+// number is what an environment variable says, or its default.
+func number(t *testing.T, name string, otherwise uint64) uint64 {
+	t.Helper()
+	s := os.Getenv(name)
+	if s == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// firstSeed is the seed of a test's first round.
+func firstSeed(t *testing.T) uint64 {
+	t.Helper()
+	return number(t, "SLUICE_SEED", uint64(time.Now().UnixNano()%1_000_000))
+}
+
+// known are the settings of this server, by the example of its configuration.
+var known = sync.OnceValues(func() (string, error) {
+	bin, err := process.Find()
+	if err != nil {
+		return "", err
+	}
+	out, err := exec.Command(bin, "config", "example").Output()
+	return string(out), err
+})
+
+// hasSetting tells whether the server has a setting: the last part of its name.
+func hasSetting(t *testing.T, name string) bool {
+	t.Helper()
+	example, err := known()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return regexp.MustCompile(`(?m)^ *` + regexp.QuoteMeta(name) + `:`).MatchString(example)
+}
+
+// check asks the oracle, and saves a history that is not fine.
+func check(t *testing.T, events []*oracle.Event) {
+	t.Helper()
+	found := oracle.Check(events)
+	if len(found) == 0 {
+		return
+	}
+	for _, v := range found[:min(len(found), 10)] {
+		t.Error(v)
+	}
+	name := filepath.Join(os.TempDir(), fmt.Sprintf("sluice-history-%s-%d.jsonl", strings.ReplaceAll(t.Name(), "/", "-"), os.Getpid()))
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := oracle.Save(f, events); err != nil {
+		t.Fatal(err)
+	}
+	t.Fatalf("%d violations; the history is in %s", len(found), name)
+}
+
+// TestHistory checks again the history that SLUICE_HISTORY names.
+func TestHistory(t *testing.T) {
+	name := os.Getenv("SLUICE_HISTORY")
+	if name == "" {
+		t.Skip("skipped: SLUICE_HISTORY names no history to check again")
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	events, err := oracle.Load(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range oracle.Check(events) {
+		t.Error(v)
+	}
+	t.Logf("%d events", len(events))
+}
