@@ -23,6 +23,7 @@ type Config struct {
 	Grace          time.Duration
 
 	Memory MemoryConfig
+	Disk   DiskConfig
 
 	Conn       ConnConfig
 	Writer     WriterConfig
@@ -42,6 +43,17 @@ type MemoryConfig struct {
 	Read    int64 // stored batches between file and socket
 	Decode  int64 // compressed batches, decoded for text readers
 }
+
+// DiskConfig is when the disk counts as full. Sizes may be Auto.
+type DiskConfig struct {
+	Low     int64         // bytes free: below, appends are refused
+	High    int64         // bytes free: from here on they are taken again
+	Reserve int64         // bytes of a file that is given up while the disk is full; 0: none
+	Check   time.Duration // how often the room is looked at
+}
+
+// Auto is a size that the server chooses by the size of the file system.
+const Auto = -1
 
 // ConnConfig is what one connection may use.
 type ConnConfig struct {
@@ -97,6 +109,7 @@ func Default() Config {
 		Memory: MemoryConfig{
 			Receive: 64 << 20, Append: 64 << 20, Large: 128 << 20, Read: 128 << 20, Decode: 64 << 20,
 		},
+		Disk: DiskConfig{Low: Auto, High: Auto, Reserve: Auto, Check: time.Second},
 		Conn: ConnConfig{
 			InFlight: 64, ReadBytes: 64 << 10, GroupBytes: 64 << 10,
 			FrameTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, afterEOF: 500 * time.Millisecond,

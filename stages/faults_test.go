@@ -6,6 +6,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"sluice/disk"
 	"sluice/disk/fstest"
@@ -166,7 +167,7 @@ func TestI6FirstFailureEndsTheLog(t *testing.T) {
 				t.Fatalf("got %q", got)
 			}
 			client.send("STATS\n")
-			if _, b := client.data(); !strings.Contains(string(b), "failed=") {
+			if _, b := client.data(); !strings.Contains(string(b), " state=failed reason=\"") {
 				t.Error("STATS does not tell why the log failed")
 			}
 			if lock.Lock(); calls != 1 {
@@ -177,8 +178,11 @@ func TestI6FirstFailureEndsTheLog(t *testing.T) {
 	}
 }
 
-// No room is an answer, not an end: the log goes on when there is room.
-func TestDiskFull(t *testing.T) {
+// B4: no room is an answer, not an end: nothing of the refused append is there, and
+// the log goes on when there is room.
+func TestB4FullDiskIsAnAnswer(t *testing.T) {
+	conf := noTicks()
+	conf.Disk.Check = 10 * time.Millisecond
 	for _, c := range []struct {
 		name string
 		full func(fstest.Op) bool
@@ -197,7 +201,7 @@ func TestDiskFull(t *testing.T) {
 					return syscall.ENOSPC
 				}
 				return nil
-			}), noTicks())
+			}), conf)
 			set := func(v bool) {
 				lock.Lock()
 				defer lock.Unlock()
@@ -224,6 +228,7 @@ func TestDiskFull(t *testing.T) {
 				t.Fatal("a full disk refused nothing")
 			}
 			set(false)
+			waitFor(t, func() bool { return s.room.refusal() == nil })
 			client.send("MSG t 1 ack=synced\nx\nREAD t 0 limit=0\n")
 			client.want(fmt.Sprintf("OK first=%d next=%d ack=synced synced=%d", stored, stored+1, stored+1), fmt.Sprintf("OK next=0 end=%d epoch=0", stored+1))
 		})

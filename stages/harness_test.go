@@ -44,6 +44,9 @@ func startServer(t *testing.T, change func(*Config)) *Server {
 func startServerOn(t *testing.T, fs disk.FS, conf Config) *Server {
 	t.Helper()
 	conf.Listen, conf.HTTP, conf.Grace = "127.0.0.1:0", "", 20*time.Second
+	if conf.Disk.Reserve == Auto {
+		conf.Disk.Reserve = 0 // a file system in memory would hold it for nothing
+	}
 	s, err := startOn(fs, conf, testLogger(t))
 	if err != nil {
 		t.Fatal(err)

@@ -47,6 +47,7 @@ func (s *Server) open() error {
 	if err := s.startHTTP(); err != nil {
 		return err
 	}
+	s.room.check() // first: opening a log may need what the reserve holds
 	began := time.Now()
 	topics, err := s.load()
 	if err != nil {

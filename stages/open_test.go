@@ -59,7 +59,7 @@ func TestHealthTellsHowTheOpeningGoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newServer(conf, testLogger(t), store)
+	s := newServer(conf, testLogger(t), mem, store)
 	var lock sync.Mutex
 	var shown []string
 	s.opening.show = func(opened, all int) {

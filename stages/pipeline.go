@@ -35,6 +35,7 @@ type Server struct {
 	listener, httpListener net.Listener
 	http                   *http.Server
 
+	room       *room
 	controller *controller
 	readers    *readers
 	writers    []*writer
@@ -77,7 +78,7 @@ func startShowing(fs disk.FS, conf Config, log *zap.Logger, show func(opened, al
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", conf.Data, err)
 	}
-	s := newServer(conf, log, store)
+	s := newServer(conf, log, fs, store)
 	s.opening.show = show
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.stopHTTP(), s.closeFiles())
@@ -86,7 +87,7 @@ func startShowing(fs disk.FS, conf Config, log *zap.Logger, show func(opened, al
 	return s, nil
 }
 
-func newServer(conf Config, log *zap.Logger, store *disk.Store) *Server {
+func newServer(conf Config, log *zap.Logger, fs disk.FS, store *disk.Store) *Server {
 	st := &stats{started: time.Now()}
 	s := &Server{
 		conf: conf, log: log, stats: st, store: store, catalog: newCatalog(), conns: newConnections(st),
@@ -94,10 +95,11 @@ func newServer(conf Config, log *zap.Logger, store *disk.Store) *Server {
 		largeMemory: sched.NewBytes(conf.Memory.Large), readMemory: sched.NewBytes(conf.Memory.Read), decodeMemory: sched.NewBytes(conf.Memory.Decode),
 		drain: make(chan struct{}), done: make(chan struct{}),
 	}
+	s.room = newRoom(fs, conf.Disk, log)
 	s.roller = newRoller(conf.MaxPartitions, st, log)
 	s.notifier = newNotifier(conf.MaxPartitions)
 	for range conf.Writer.Count {
-		s.writers = append(s.writers, newWriter(conf.Writer, conf.MaxPartitions, s.roller.in, s.notifier.in, st))
+		s.writers = append(s.writers, newWriter(conf.Writer, conf.MaxPartitions, s.roller.in, s.notifier.in, s.room, st))
 	}
 	for range conf.Flusher.Count {
 		s.flushers = append(s.flushers, newFlusher(conf.Flusher, s.roller.in, st))
@@ -153,6 +155,7 @@ func (s *Server) startTicks(ctx context.Context) {
 	s.tickGroup.Go("tick", func(ctx context.Context) error {
 		return sched.Tick(ctx, deadlineTick, func(now time.Time) { s.conns.expire(now, s.conf.Conn) })
 	})
+	s.tickGroup.Go("room", s.room.Run)
 	if s.conf.Flusher.Tick == 0 {
 		return
 	}

@@ -49,6 +49,10 @@ func Settings() []Setting[Config] {
 		size("memory.large", "Larger requests between socket and writer; more waits.", 128<<20, 1<<40, func(c *Config) *int64 { return &c.Memory.Large }),
 		size("memory.read", "Stored batches between file and socket; more waits. The largest batch must fit.", 128<<20, 1<<40, func(c *Config) *int64 { return &c.Memory.Read }),
 		size("memory.decode", "Compressed batches decoded for READ and TAIL; more waits.", batch.MaxSize, 1<<40, func(c *Config) *int64 { return &c.Memory.Decode }),
+		autoSize("disk.low", "Bytes free on the file system of data: below, appends are refused with DISK_FULL. auto: 64 MiB, or 1/20 of a file system smaller than 1280 MiB.", func(c *Config) *int64 { return &c.Disk.Low }),
+		autoSize("disk.high", "Bytes free from which on appends are taken again; at least disk.low. auto: twice disk.low.", func(c *Config) *int64 { return &c.Disk.High }),
+		autoSize("disk.reserve", "Bytes kept in a file that is given up while the disk is full, so that DROP and administration can finish; 0 keeps none. auto: 8 MiB, or 1/100 of a file system smaller than 800 MiB.", func(c *Config) *int64 { return &c.Disk.Reserve }),
+		span("disk.check", "How often the room on the disk is looked at.", 10*time.Millisecond, time.Hour, func(c *Config) *time.Duration { return &c.Disk.Check }),
 		power("stages.conn.in_flight", "Commands of one connection between parser and answer; a power of two.", 2, 1<<12, func(c *Config) *int64 { return &c.Conn.InFlight }),
 		size("stages.conn.read_bytes", "Read buffer of a busy connection; an idle one has 4 KiB.", 4<<10, 1<<20, func(c *Config) *int64 { return &c.Conn.ReadBytes }),
 		size("stages.conn.group_bytes", "Neighbouring MSGs stored as one batch, at most; 0 stores each on its own.", 0, 1<<20, func(c *Config) *int64 { return &c.Conn.GroupBytes }),
@@ -159,6 +163,29 @@ func number[T any](set, help string, lo, hi int64, field func(*T) *int64, parse 
 
 func size[T any](set, help string, lo, hi int64, field func(*T) *int64) Setting[T] {
 	return number(set, help, lo, hi, field, text.ParseBytes, text.FormatBytes)
+}
+
+// autoSize is a size of which the server knows a good one.
+func autoSize(set, help string, field func(*Config) *int64) Setting[Config] {
+	s := size(set, help, 0, 1<<50, field)
+	get, parse := s.Get, s.Set
+	s.Get = func(c *Config) string {
+		if *field(c) == Auto {
+			return "auto"
+		}
+		return get(c)
+	}
+	s.Set = func(c *Config, v string) error {
+		if v == "auto" {
+			*field(c) = Auto
+			return nil
+		}
+		if err := parse(c, v); err != nil {
+			return fmt.Errorf("%w; or auto", err)
+		}
+		return nil
+	}
+	return s
 }
 
 func count[T any](set, help string, lo, hi int64, field func(*T) *int64) Setting[T] {

@@ -75,6 +75,7 @@ type Snapshot struct {
 	Syncs         int64            `json:"syncs"`
 	SyncErrors    int64            `json:"sync_errors"`
 	Errors        map[string]int64 `json:"errors"`
+	Disk          DiskStats        `json:"disk"`
 	Memory        []MemoryStats    `json:"memory"`
 	Stages        []StageStats     `json:"stages"`
 	Topics        []TopicStats     `json:"topics"`
@@ -102,7 +103,8 @@ type TopicStats struct {
 	Synced   uint64 `json:"synced"`
 	Bytes    int64  `json:"bytes"`
 	Segments int    `json:"segments"`
-	Failed   string `json:"failed,omitempty"` // why it takes no appends
+	State    string `json:"state"`            // ok, full, read-only, failed
+	Reason   string `json:"reason,omitempty"` // why it is not ok
 }
 
 func (s *Server) snapshot() Snapshot {
@@ -116,7 +118,7 @@ func (s *Server) snapshot() Snapshot {
 		Connections: st.connections.Load(), Subscribers: st.subscribers.Load(), Requests: st.requests.Load(),
 		Appends: st.appends.Load(), Writes: st.writes.Load(), Records: st.records.Load(), AppendedBytes: st.appendBytes.Load(),
 		Reads: st.reads.Load(), ReadBytes: st.readBytes.Load(), Syncs: st.syncs.Load(), SyncErrors: st.syncErrors.Load(),
-		Errors: map[string]int64{},
+		Errors: map[string]int64{}, Disk: s.room.stats(),
 	}
 	for i := range st.errors {
 		if n := st.errors[i].Load(); n > 0 {
@@ -132,23 +134,33 @@ func (s *Server) snapshot() Snapshot {
 	}
 	for _, t := range s.catalog.all() {
 		for _, p := range t.parts {
-			out.Topics = append(out.Topics, p.stats())
+			out.Topics = append(out.Topics, s.partitionStats(p))
 		}
 	}
 	slices.SortFunc(out.Topics, func(a, b TopicStats) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 
-func (p *partition) stats() TopicStats {
+func (s *Server) partitionStats(p *partition) TopicStats {
 	info := p.log.Info()
 	out := TopicStats{
 		Name: p.String(), Oldest: p.log.Oldest(), Next: p.log.Next(), Synced: p.log.Durable(),
 		Bytes: info.Bytes, Segments: info.Segments,
 	}
-	if err := p.log.Err(); err != nil {
-		out.Failed = err.Error()
-	}
+	out.State, out.Reason = s.state(p)
 	return out
+}
+
+// state tells whether a log takes appends, and why not. Its own failure comes first:
+// that needs somebody to do something about this very log.
+func (s *Server) state(p *partition) (state, reason string) {
+	if err := p.log.Err(); err != nil {
+		return "failed", err.Error()
+	}
+	if e := s.room.refusal(); e != nil {
+		return "full", e.Text
+	}
+	return "ok", ""
 }
 
 // render writes the snapshot as STATS answers it: one JSON object, or a line a
@@ -186,6 +198,7 @@ func (s Snapshot) render(asJSON bool) []byte {
 			line("errors", fmt.Sprintf("code=%s count=%d", text.Code(i), n))
 		}
 	}
+	line("disk", s.Disk.text())
 	for _, m := range s.Memory {
 		line("memory", fmt.Sprintf("name=%s used=%d bound=%d", m.Name, m.Used, m.Bound))
 	}
@@ -193,11 +206,11 @@ func (s Snapshot) render(asJSON bool) []byte {
 		line("stage", fmt.Sprintf("name=%s queue=%d bound=%d", q.Name, q.Queue, q.Bound))
 	}
 	for _, t := range s.Topics {
-		failed := ""
-		if t.Failed != "" {
-			failed = fmt.Sprintf(" failed=%q", t.Failed)
+		reason := ""
+		if t.Reason != "" {
+			reason = fmt.Sprintf(" reason=%q", t.Reason)
 		}
-		line("topic", fmt.Sprintf("name=%s oldest=%d next=%d synced=%d bytes=%d segments=%d%s", t.Name, t.Oldest, t.Next, t.Synced, t.Bytes, t.Segments, failed))
+		line("topic", fmt.Sprintf("name=%s oldest=%d next=%d synced=%d bytes=%d segments=%d state=%s%s", t.Name, t.Oldest, t.Next, t.Synced, t.Bytes, t.Segments, t.State, reason))
 	}
 	return []byte(b.String())
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sluice/disk"
+	"sluice/sched"
 	"sluice/wire/batch"
 	"sluice/wire/text"
 )
@@ -20,6 +21,7 @@ type writer struct {
 	spares   chan spare // from the roller, to stalled logs; one place a log
 	roller   chan<- *command
 	notifier chan<- *command
+	room     *room
 	stats    *stats
 	linger   time.Duration
 
@@ -43,10 +45,10 @@ type spare struct {
 // does not wait for the last.
 const passMax = 512
 
-func newWriter(c WriterConfig, maxLogs int64, roller, notifier chan<- *command, s *stats) *writer {
+func newWriter(c WriterConfig, maxLogs int64, roller, notifier chan<- *command, r *room, s *stats) *writer {
 	w := &writer{
 		in: make(chan *command, c.Queue), spares: make(chan spare, maxLogs),
-		roller: roller, notifier: notifier, stats: s, linger: c.Linger,
+		roller: roller, notifier: notifier, room: r, stats: s, linger: c.Linger,
 	}
 	w.run.gather = make([]byte, c.Buffer)
 	w.run.timer = time.NewTimer(time.Hour)
@@ -138,6 +140,10 @@ func (w *writer) take(cmd *command) {
 	case p.w.closed:
 		cmd.fail(errDropped)
 	default:
+		if e := w.room.refusal(); e != nil && !sched.Planted("append-when-full") {
+			cmd.fail(e)
+			return
+		}
 		p.w.pending.push(cmd)
 		w.touch(p)
 	}
@@ -171,6 +177,7 @@ func (w *writer) resume(s spare) {
 	p.w.stalled = false
 	w.run.stalled--
 	if s.err != nil && p.log.Err() == nil { // a failed log says so itself, in Append
+		w.noteFull(s.err)
 		for p.w.pending.head != nil {
 			w.refuse(p, 1, fmt.Errorf("no next segment: %w: %w", disk.ErrNoSpace, s.err))
 		}
@@ -272,6 +279,7 @@ func wholeBatches(b []byte, room int64, empty bool) []byte {
 func (w *writer) append(p *partition, n int, bytes []byte, sync *list) bool {
 	first, next, err := p.log.Append(bytes)
 	if err != nil {
+		w.noteFull(err)
 		w.refuse(p, n, err)
 		return false
 	}
@@ -302,6 +310,13 @@ func (w *writer) append(p *partition, n int, bytes []byte, sync *list) bool {
 		}
 	}
 	return true
+}
+
+// noteFull makes a disk that has no room refuse what comes next, before it is tried.
+func (w *writer) noteFull(err error) {
+	if errors.Is(err, disk.ErrNoSpace) {
+		w.room.met()
+	}
 }
 
 // refuse answers the first n pending commands after a failed append (I6).

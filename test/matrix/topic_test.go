@@ -82,7 +82,7 @@ func statisticsTell(t *trial) {
 		t.failf("before %+v\nafter %+v", before, after)
 	}
 	for _, x := range after.Topics {
-		if x.Name == topic && x.Next == 6 && x.Oldest == 0 && x.Segments > 0 && x.Failed == "" {
+		if x.Name == topic && x.Next == 6 && x.Oldest == 0 && x.Segments > 0 && x.State == "ok" {
 			return
 		}
 	}
