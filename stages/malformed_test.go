@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"net"
 	"runtime"
 	"strings"
 	"testing"
@@ -249,4 +250,33 @@ func (s *Server) tryMalformed(t *testing.T, request string) (answer, open string
 		return strings.TrimSpace(b), "open"
 	}
 	return strings.TrimSpace(b), "closed"
+}
+
+// A first append that is refused for what it carries leaves no topic behind.
+func TestRefusedFirstAppendCreatesNothing(t *testing.T) {
+	s := startServer(t, nil)
+	badCRC := []byte(oneBatch(t, "crc", batch.None, "x"))
+	badCRC[len(badCRC)-4] ^= 1
+	for _, request := range []string{
+		"MSG frame 5\nhelloX\n", fmt.Sprintf("MSG large %d\n%s!\n", 100<<10, strings.Repeat("x", 100<<10)),
+		"BATCH junk 5\nhello\n", "BATCH empty 0\n\n", string(badCRC), "MSG size 8388609\n", "MSG half 5\nhel",
+	} {
+		c := dial(t, s)
+		c.send("%s", request)
+		if strings.HasPrefix(request, "MSG half") {
+			if err := c.nc.(*net.TCPConn).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			c.ended()
+			continue
+		}
+		c.refused("ERR ")
+	}
+	c := dial(t, s)
+	c.send("TOPICS\n")
+	if _, b := c.data(); len(b) != 0 {
+		t.Errorf("there are topics now:\n%s", b)
+	}
+	c.send("MSG frame 5\nhello\nMSG frame 5\nhello\n%s", oneBatch(t, "crc", batch.None, "x"))
+	c.want("OK first=0 next=1 ack=written synced=*", "OK first=1 next=2 ack=written synced=*", "OK first=0 next=1 ack=written synced=*")
 }

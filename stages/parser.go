@@ -63,8 +63,9 @@ func (p *parser) append(ctx context.Context) error {
 	if limit := p.c.srv.conf.MaxBatchBytes; size > limit {
 		return p.tooLarge(limit)
 	}
-	part, e := p.target(ctx)
-	if e != nil {
+	part := p.target()
+	if part == nil {
+		e := noTopic(p.req.Topic, p.req.Partition)
 		e.Skip = size
 		return p.skipAndRefuse(ctx, e)
 	}
@@ -81,27 +82,38 @@ func (p *parser) append(ctx context.Context) error {
 	return p.msg(ctx, part, ack, int(size))
 }
 
-// target finds the partition, and creates the topic where that is allowed.
-func (p *parser) target(ctx context.Context) (*partition, *text.Error) {
+// target finds the partition. For one that the first append creates it is a partition
+// that has a topic and its settings, and no log: create makes the real one, once the
+// payload has proved to be whole. nil: there is none, and none is made.
+func (p *parser) target() *partition {
 	name, id := p.req.Topic, p.req.Partition
 	if part := p.c.srv.catalog.find(name, id); part != nil {
-		return part, nil
+		return part
 	}
 	conf := &p.c.srv.conf
 	if !conf.AutoCreate || int64(id) >= conf.Topic.Partitions || p.c.srv.catalog.has(name) {
-		return nil, noTopic(name, id)
+		return nil
+	}
+	return &partition{topic: &topic{name: string(name), conf: conf.Topic}, id: id}
+}
+
+// create makes the topic of a partition that target made up, and returns its real one.
+func (p *parser) create(part *partition) (*partition, *text.Error) {
+	if part.log != nil {
+		return part, nil
 	}
 	p.flush()
-	ask := &command{op: opControl, verb: text.VerbMsg, admin: &adminRequest{topic: string(name)}, reply: make(chan *command, 1)}
+	ask := &command{op: opControl, verb: text.VerbMsg, admin: &adminRequest{topic: part.topic.name}, reply: make(chan *command, 1)}
 	p.c.srv.controller.in <- ask
 	<-ask.reply
 	if ask.err != nil {
 		return nil, ask.err
 	}
-	if part := p.c.srv.catalog.find(name, id); part != nil {
-		return part, nil
+	name := []byte(part.topic.name)
+	if real := p.c.srv.catalog.find(name, part.id); real != nil {
+		return real, nil
 	}
-	return nil, noTopic(name, id) // dropped again meanwhile
+	return nil, noTopic(name, part.id) // dropped again meanwhile
 }
 
 func noTopic(name []byte, id int32) *text.Error {
@@ -123,6 +135,10 @@ func (p *parser) msg(ctx context.Context, part *partition, ack text.Ack, size in
 	payload, err := p.r.payload(size)
 	if err != nil {
 		return err
+	}
+	part, e := p.create(part)
+	if e != nil {
+		return p.refuse(e)
 	}
 	g := &p.group
 	if g.cmd != nil && (g.cmd.part != part || g.cmd.ack != ack || g.cmd.msgs == groupMax || g.builder.Size()+need > g.limit) {
@@ -178,6 +194,11 @@ func (p *parser) largeMsg(ctx context.Context, part *partition, ack text.Ack, m 
 	if err := p.r.payloadInto(payload); err != nil {
 		buf.Release()
 		return err
+	}
+	part, e := p.create(part)
+	if e != nil {
+		buf.Release()
+		return p.refuse(e)
 	}
 	p.open(part, ack, buf)
 	p.add(payload, m)
@@ -241,6 +262,11 @@ func (p *parser) batch(ctx context.Context, part *partition, ack text.Ack, size 
 	if err != nil {
 		buf.Release()
 		return p.refuse(batchError(err, part))
+	}
+	part, e := p.create(part)
+	if e != nil {
+		buf.Release()
+		return p.refuse(e)
 	}
 	cmd := p.take()
 	cmd.op, cmd.verb, cmd.part, cmd.ack = opAppend, text.VerbBatch, part, ack
