@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sluice/test/crash/oracle"
+	"sluice/test/crash/witness"
 	"sluice/test/process"
 )
 
@@ -87,19 +88,19 @@ func (r *round) create(addr string) {
 				line += " " + s.name + "=" + s.value
 			}
 		}
-		if _, err := c.ask("%s", line); err != nil {
+		if _, err := c.Ask("%s", line); err != nil {
 			r.t.Fatal(err)
 		}
 	}
 }
 
-func (r *round) dial(addr string) *conn {
+func (r *round) dial(addr string) *witness.Conn {
 	r.t.Helper()
-	c, err := dial(addr, r.rec)
+	c, err := witness.Dial(addr, r.rec)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.t.Cleanup(c.close)
+	r.t.Cleanup(c.Close)
 	return c
 }
 
@@ -137,12 +138,12 @@ func (r *round) run(kills int, sum *totals) {
 	s := r.start()
 	r.create(s.Text)
 	for range kills {
-		l, err := startLoad(s.Text, r.rec, r.logs, 2+r.rng.IntN(3), r.rng.IntN(3), r.rng.Uint64())
+		l, err := witness.StartLoad(s.Text, r.rec, r.logs, 2+r.rng.IntN(3), r.rng.IntN(3), r.rng.Uint64())
 		if err != nil {
 			r.t.Fatal(err)
 		}
 		r.killUnder(s, l)
-		sum.acked += int(l.acked.Load())
+		sum.acked += int(l.Acked.Load())
 		for r.rng.IntN(5) == 0 {
 			r.killAtStart()
 		}
@@ -158,7 +159,7 @@ func (r *round) run(kills int, sum *totals) {
 }
 
 // killUnder waits until load is on, and then for a while of up to 200 ms. Some servers are stopping when they are killed.
-func (r *round) killUnder(s *process.Server, l *load) {
+func (r *round) killUnder(s *process.Server, l *witness.Load) {
 	r.t.Helper()
 	wait := func(d time.Duration) {
 		select {
@@ -167,11 +168,11 @@ func (r *round) killUnder(s *process.Server, l *load) {
 		}
 	}
 	select {
-	case <-l.on:
+	case <-l.On:
 	case <-s.Ended():
 		r.t.Fatalf("the server has ended by itself: %s", s.Log())
-	case <-time.After(limit):
-		r.t.Fatalf("nothing was acknowledged within %v: %v\n%s", limit, l.end(), s.Log())
+	case <-time.After(witness.Limit):
+		r.t.Fatalf("nothing was acknowledged within %v: %v\n%s", witness.Limit, l.End(), s.Log())
 	}
 	wait(time.Duration(r.rng.IntN(200_000)) * time.Microsecond)
 	if r.rng.IntN(8) == 0 {
@@ -181,14 +182,15 @@ func (r *round) killUnder(s *process.Server, l *load) {
 		wait(time.Duration(r.rng.IntN(20_000)) * time.Microsecond)
 	}
 	s.Kill()
-	if err := l.join(); err != nil {
+	if err := l.Join(); err != nil {
 		r.t.Error(err)
 	}
 	r.rec.End(oracle.Kill)
 	r.sum.kills++
-	delete(l.mu.codes, "SHUTTING_DOWN")
-	if len(l.mu.codes) > 0 {
-		r.t.Errorf("a healthy server answered %v: %s", l.mu.codes, s.Log())
+	codes := l.Codes()
+	delete(codes, "SHUTTING_DOWN")
+	if len(codes) > 0 {
+		r.t.Errorf("a healthy server answered %v: %s", codes, s.Log())
 	}
 }
 
@@ -196,9 +198,9 @@ func (r *round) killUnder(s *process.Server, l *load) {
 func (r *round) scan(s *process.Server) {
 	r.t.Helper()
 	c := r.dial(s.Text)
-	defer c.close()
+	defer c.Close()
 	for _, log := range r.logs {
-		e, err := c.scan(log)
+		e, err := c.Scan(log)
 		if err != nil {
 			check(r.t, r.rec.Events())
 			r.t.Fatalf("%v\n%s", err, s.Log())

@@ -28,15 +28,19 @@ var mayImport = map[string][]string{
 	// The suite speaks to the server over its own sockets; it needs whole batches to send.
 	"bench": {"wire/batch"},
 	// Programs and suites that look at the whole from outside, and may use all of it.
-	"test": {"wire", "disk", "stages", "client", "sched", "sluicetest", "cmd"},
+	"test": {"wire", "disk", "stages", "client", "sched", "sluicetest", "cmd", "test/crash"},
+	// What judges a server from outside, for the tests of the stages too: so it may use none of them.
+	"test/crash/oracle":  {},
+	"test/crash/witness": {"wire", "test/crash/oracle"},
 }
 
 // testsMayImport is what _test.go files may use beyond that: doubles, and a server to talk to.
 var testsMayImport = map[string][]string{
-	"disk":   {"disk/fstest"},
-	"stages": {"disk/fstest", "client"},
-	"client": {"sluicetest", "stages"},
-	"cmd":    {"sluicetest", "wire"},
+	"disk":              {"disk/fstest"},
+	"stages":            {"disk/fstest", "client", "test/crash"},
+	"client":            {"sluicetest", "stages"},
+	"test/crash/oracle": {"wire/text"},
+	"cmd":               {"sluicetest", "wire"},
 }
 
 // testOnly are libraries that must never be linked into the product.

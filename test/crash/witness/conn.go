@@ -1,4 +1,4 @@
-package crash
+package witness
 
 import (
 	"bufio"
@@ -13,11 +13,11 @@ import (
 	"sluice/wire/text"
 )
 
-// limit ends a request that hangs; it is far above what any step takes on a slow machine.
-const limit = 2 * time.Minute
+// Limit ends a request that hangs; it is far above what any step takes on a slow machine.
+const Limit = 2 * time.Minute
 
-// A conn is a connection that speaks the text protocol, and writes into a history what it sees.
-type conn struct {
+// A Conn is a connection that speaks the text protocol, and writes into a history what it sees. One goroutine.
+type Conn struct {
 	nc     net.Conn
 	in     *bufio.Reader
 	rec    *oracle.Recorder
@@ -27,21 +27,23 @@ type conn struct {
 	reader batch.Reader
 }
 
-func dial(addr string, rec *oracle.Recorder) (*conn, error) {
+// Dial connects; the connection gets a number of its own in the history.
+func Dial(addr string, rec *oracle.Recorder) (*Conn, error) {
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	if err := nc.SetDeadline(time.Now().Add(limit)); err != nil {
+	if err := nc.SetDeadline(time.Now().Add(Limit)); err != nil {
 		return nil, err
 	}
-	return &conn{nc: nc, in: bufio.NewReaderSize(nc, 64<<10), rec: rec, id: rec.Client()}, nil
+	return &Conn{nc: nc, in: bufio.NewReaderSize(nc, 64<<10), rec: rec, id: rec.Client()}, nil
 }
 
-func (c *conn) close() { _ = c.nc.Close() } // whatever state it is in
+// Close ends the connection, whatever state it is in.
+func (c *Conn) Close() { _ = c.nc.Close() } // it may have ended
 
 // next reads an answer; payload is what follows its line.
-func (c *conn) next() (payload []byte, err error) {
+func (c *Conn) next() (payload []byte, err error) {
 	line, err := c.in.ReadString('\n')
 	if err != nil {
 		return nil, err
@@ -59,8 +61,8 @@ func (c *conn) next() (payload []byte, err error) {
 	return payload, nil
 }
 
-// ask sends one request and reads the answer's first line; an ERR is an error.
-func (c *conn) ask(format string, args ...any) ([]byte, error) {
+// Ask sends one request and reads the answer's first line; an ERR is an error.
+func (c *Conn) Ask(format string, args ...any) ([]byte, error) {
 	if _, err := fmt.Fprintf(c.nc, format+"\n", args...); err != nil {
 		return nil, err
 	}
@@ -74,8 +76,8 @@ func (c *conn) ask(format string, args ...any) ([]byte, error) {
 	return payload, err
 }
 
-// uint is a number of the last answer; one that is missing is an error of the test's run.
-func (c *conn) uint(name string) uint64 {
+// Uint is a number of the last answer; one that is missing is an error of the test's run.
+func (c *Conn) Uint(name string) uint64 {
 	n, ok := c.answer.Uint(name)
 	if !ok {
 		panic(fmt.Sprintf("BUG: the answer has no %s", name))
@@ -83,25 +85,25 @@ func (c *conn) uint(name string) uint64 {
 	return n
 }
 
-// head asks for the ends of a log.
-func (c *conn) head(log string) (oldest, next uint64, err error) {
+// Head asks for the ends of a log.
+func (c *Conn) Head(log string) (oldest, next uint64, err error) {
 	e := c.rec.Invoke(&oracle.Event{Op: oracle.Head, Log: log, Client: c.id})
-	if _, err := c.ask("HEAD %s", log); err != nil {
+	if _, err := c.Ask("HEAD %s", log); err != nil {
 		return 0, 0, err
 	}
-	e.End, e.Synced = c.uint("next"), c.uint("synced")
+	e.End, e.Synced = c.Uint("next"), c.Uint("synced")
 	c.rec.Complete(e, oracle.OK)
-	return c.uint("oldest"), c.uint("next"), nil
+	return c.Uint("oldest"), c.Uint("next"), nil
 }
 
-// fetch reads whole batches; with wait it waits for some.
-func (c *conn) fetch(log string, from uint64, wait time.Duration) (*oracle.Event, error) {
+// Fetch reads whole batches; with wait it waits for some.
+func (c *Conn) Fetch(log string, from uint64, wait time.Duration) (*oracle.Event, error) {
 	e := c.rec.Invoke(&oracle.Event{Op: oracle.Read, Log: log, Client: c.id, From: from})
-	b, err := c.ask("FETCH %s %d bytes=1048576 wait=%v", log, from, wait)
+	b, err := c.Ask("FETCH %s %d bytes=1048576 wait=%v", log, from, wait)
 	if err != nil {
 		return nil, err
 	}
-	e.End = c.uint("end")
+	e.End = c.Uint("end")
 	if e.Records, err = c.records(b, from); err != nil {
 		return nil, fmt.Errorf("FETCH %s %d: %w", log, from, err)
 	}
@@ -110,7 +112,7 @@ func (c *conn) fetch(log string, from uint64, wait time.Duration) (*oracle.Event
 }
 
 // records takes stored batches apart; those before from, of the first batch, are left out.
-func (c *conn) records(b []byte, from uint64) (out []oracle.Record, err error) {
+func (c *Conn) records(b []byte, from uint64) (out []oracle.Record, err error) {
 	for len(b) > 0 {
 		h, err := batch.Verify(b)
 		if err != nil {
@@ -130,10 +132,10 @@ func (c *conn) records(b []byte, from uint64) (out []oracle.Record, err error) {
 	return out, nil
 }
 
-// read reads records one by one.
-func (c *conn) read(log string, from uint64, most int) (*oracle.Event, error) {
+// Read reads records one by one.
+func (c *Conn) Read(log string, from uint64, most int) (*oracle.Event, error) {
 	e := c.rec.Invoke(&oracle.Event{Op: oracle.Read, Log: log, Client: c.id, From: from})
-	value, err := c.ask("READ %s %d limit=%d", log, from, most)
+	value, err := c.Ask("READ %s %d limit=%d", log, from, most)
 	for ; err == nil && c.answer.Kind == text.AnswerRec; value, err = c.next() {
 		e.Records = append(e.Records, oracle.Record{Offset: c.answer.Offset, Epoch: -1, Value: oracle.Decode(value)})
 	}
@@ -143,20 +145,20 @@ func (c *conn) read(log string, from uint64, most int) (*oracle.Event, error) {
 	if c.answer.Kind != text.AnswerOK {
 		return nil, fmt.Errorf("READ %s %d: %w", log, from, c.answer.Err())
 	}
-	e.End = c.uint("end")
+	e.End = c.Uint("end")
 	c.rec.Complete(e, oracle.OK)
 	return e, nil
 }
 
-// scan reads all of a log while nobody appends to it.
-func (c *conn) scan(log string) (*oracle.Event, error) {
-	oldest, next, err := c.head(log)
+// Scan reads all of a log while nobody appends to it.
+func (c *Conn) Scan(log string) (*oracle.Event, error) {
+	oldest, next, err := c.Head(log)
 	if err != nil {
 		return nil, err
 	}
 	e := c.rec.Invoke(&oracle.Event{Op: oracle.Scan, Log: log, Client: c.id, From: oldest, End: next})
 	for from := oldest; from < next; {
-		b, err := c.ask("FETCH %s %d bytes=4194304", log, from)
+		b, err := c.Ask("FETCH %s %d bytes=4194304", log, from)
 		if err != nil {
 			return nil, err
 		}
@@ -172,7 +174,7 @@ func (c *conn) scan(log string) (*oracle.Event, error) {
 }
 
 // message makes the next value, and a MSG that carries it.
-func (c *conn) message(log, ack string, size int) (*oracle.Event, []byte) {
+func (c *Conn) message(log, ack string, size int) (*oracle.Event, []byte) {
 	c.n++
 	v := oracle.Value{Client: c.id, N: c.n}
 	b := v.Encode(size)
@@ -181,7 +183,7 @@ func (c *conn) message(log, ack string, size int) (*oracle.Event, []byte) {
 }
 
 // batch makes the next values, and a BATCH that carries them as one.
-func (c *conn) batch(log, ack string, sizes []int) (*oracle.Event, []byte) {
+func (c *Conn) batch(log, ack string, sizes []int) (*oracle.Event, []byte) {
 	e := &oracle.Event{Op: oracle.Append, Log: log, Client: c.id, Ack: ack}
 	var b batch.Builder
 	b.Reset(nil)
@@ -203,7 +205,7 @@ func (c *conn) batch(log, ack string, sizes []int) (*oracle.Event, []byte) {
 }
 
 // appended takes the answer to an append into its event.
-func (c *conn) appended(e *oracle.Event) error {
+func (c *Conn) appended(e *oracle.Event) error {
 	switch a := &c.answer; a.Kind {
 	case text.AnswerErr:
 		e.Code = a.Code.String()
@@ -213,15 +215,15 @@ func (c *conn) appended(e *oracle.Event) error {
 		if ack, _ := a.Str("ack"); ack != e.Ack {
 			return fmt.Errorf("ack=%s was asked for, and %s was reached", e.Ack, ack)
 		}
-		e.First, e.Next, e.Synced = c.uint("first"), c.uint("next"), c.uint("synced")
+		e.First, e.Next, e.Synced = c.Uint("first"), c.Uint("next"), c.Uint("synced")
 		c.rec.Complete(e, oracle.OK)
 		return nil
 	}
 	return fmt.Errorf("an append was answered by %v", c.answer.Kind)
 }
 
-// append sends one request and waits for its answer.
-func (c *conn) append(log, ack string, size int) (*oracle.Event, error) {
+// Append sends one request and waits for its answer.
+func (c *Conn) Append(log, ack string, size int) (*oracle.Event, error) {
 	e, request := c.message(log, ack, size)
 	c.rec.Invoke(e)
 	if _, err := c.nc.Write(request); err != nil {

@@ -1,4 +1,4 @@
-package crash
+package witness
 
 import (
 	"bufio"
@@ -16,31 +16,31 @@ import (
 	"sluice/wire/text"
 )
 
-// A load is producers and readers that go on until the server takes no more, each on a connection of its own.
-type load struct {
+// A Load is producers and readers that go on until the server takes no more, each on a connection of its own.
+type Load struct {
+	On    chan struct{} // closed with the first acknowledgement
+	Acked atomic.Int64  // records
+
 	rec   *oracle.Recorder
 	logs  []string
+	conns []*Conn
 	wg    sync.WaitGroup
-	acked atomic.Int64
-	on    chan struct{} // closed with the first acknowledgement
-	once  sync.Once
+	once  sync.Once // for On
 	mu    struct {
 		sync.Mutex
 		codes map[string]int // errors that were answered
-		wrong []error        // what should not happen whatever becomes of the server
+		wrong []error
 	}
-	// conns are all connections, so that a load can be ended from this side.
-	conns []*conn
 }
 
-func startLoad(addr string, rec *oracle.Recorder, logs []string, producers, readers int, seed uint64) (*load, error) {
-	l := &load{rec: rec, logs: logs, on: make(chan struct{})}
+// StartLoad begins; the seed decides what is sent, not when.
+func StartLoad(addr string, rec *oracle.Recorder, logs []string, producers, readers int, seed uint64) (*Load, error) {
+	l := &Load{rec: rec, logs: logs, On: make(chan struct{})}
 	l.mu.codes = map[string]int{}
 	for range producers + readers {
-		c, err := dial(addr, rec)
+		c, err := Dial(addr, rec)
 		if err != nil {
-			l.end()
-			return nil, err
+			return nil, errors.Join(err, l.End())
 		}
 		l.conns = append(l.conns, c)
 	}
@@ -55,19 +55,23 @@ func startLoad(addr string, rec *oracle.Recorder, logs []string, producers, read
 	return l, nil
 }
 
-// end closes the connections, if the server has not, and joins everybody. It tells what has gone wrong.
-func (l *load) end() error {
+// End closes the connections, if the server has not, and joins everybody. It returns what Join does.
+func (l *Load) End() error {
 	for _, c := range l.conns {
-		c.close()
+		c.Close()
 	}
-	return l.join()
+	return l.Join()
 }
 
-// join waits for the end of all connections, which the end of the server brings.
-func (l *load) join() error {
+// Join waits for the end of all connections, which the end of the server brings. It tells what should not happen whatever
+// becomes of a server: answers that make no sense.
+func (l *Load) Join() error {
 	l.wg.Wait()
 	return errors.Join(l.mu.wrong...)
 }
+
+// Codes counts the errors that were answered. Behind Join.
+func (l *Load) Codes() map[string]int { return l.mu.codes }
 
 // gone tells the errors that the end of a server or of a connection brings.
 func gone(err error) bool {
@@ -76,7 +80,7 @@ func gone(err error) bool {
 }
 
 // met notes an error: one that the protocol answers is counted, the end of a connection is none.
-func (l *load) met(err error) {
+func (l *Load) met(err error) {
 	if err == nil || gone(err) {
 		return
 	}
@@ -90,7 +94,7 @@ func (l *load) met(err error) {
 }
 
 // produce keeps a window of requests on their way, of all kinds and levels, until the connection ends.
-func (l *load) produce(c *conn, rng *rand.Rand) {
+func (l *Load) produce(c *Conn, rng *rand.Rand) {
 	pending := make(chan *oracle.Event, 1+rng.IntN(24))
 	var sender sync.WaitGroup
 	sender.Go(func() {
@@ -98,13 +102,13 @@ func (l *load) produce(c *conn, rng *rand.Rand) {
 		l.send(c, rng, pending)
 	})
 	l.receive(c, pending)
-	c.close() // the sender must end
+	c.Close() // the sender must end
 	for range pending {
 	}
 	sender.Wait()
 }
 
-func (l *load) send(c *conn, rng *rand.Rand, pending chan<- *oracle.Event) {
+func (l *Load) send(c *Conn, rng *rand.Rand, pending chan<- *oracle.Event) {
 	out := bufio.NewWriterSize(c.nc, 32<<10)
 	levels := []string{"written", "written", "written", "synced", "none"}
 	for {
@@ -128,7 +132,7 @@ func (l *load) send(c *conn, rng *rand.Rand, pending chan<- *oracle.Event) {
 }
 
 // request makes mostly small records, now and then one that fills a good part of a small segment.
-func (l *load) request(c *conn, rng *rand.Rand, ack string) (*oracle.Event, []byte) {
+func (l *Load) request(c *Conn, rng *rand.Rand, ack string) (*oracle.Event, []byte) {
 	log := l.logs[rng.IntN(len(l.logs))]
 	size := rng.IntN(300)
 	if rng.IntN(20) == 0 {
@@ -145,7 +149,7 @@ func (l *load) request(c *conn, rng *rand.Rand, ack string) (*oracle.Event, []by
 }
 
 // receive gives each answer to its request. Requests with ack=none have one only if they are refused, which names them.
-func (l *load) receive(c *conn, pending <-chan *oracle.Event) {
+func (l *Load) receive(c *Conn, pending <-chan *oracle.Event) {
 	quiet := map[uint64]*oracle.Event{}
 	var number uint64
 	answer := func() (refused bool, err error) {
@@ -183,8 +187,8 @@ func (l *load) receive(c *conn, pending <-chan *oracle.Event) {
 			l.met(err)
 			continue
 		}
-		l.acked.Add(int64(len(e.Values)))
-		l.once.Do(func() { close(l.on) })
+		l.Acked.Add(int64(len(e.Values)))
+		l.once.Do(func() { close(l.On) })
 	}
 	for { // the last ones may have been refused
 		if _, err := answer(); err != nil {
@@ -195,10 +199,10 @@ func (l *load) receive(c *conn, pending <-chan *oracle.Event) {
 }
 
 // follow reads what is written, mostly at the end, until the connection ends.
-func (l *load) follow(c *conn, rng *rand.Rand) {
+func (l *Load) follow(c *Conn, rng *rand.Rand) {
 	for {
 		log := l.logs[rng.IntN(len(l.logs))]
-		_, next, err := c.head(log)
+		_, next, err := c.Head(log)
 		if err != nil {
 			l.met(err)
 			return
@@ -210,9 +214,9 @@ func (l *load) follow(c *conn, rng *rand.Rand) {
 		for range 10 {
 			var e *oracle.Event
 			if rng.IntN(3) > 0 {
-				e, err = c.fetch(log, from, 20*time.Millisecond)
+				e, err = c.Fetch(log, from, 20*time.Millisecond)
 			} else {
-				e, err = c.read(log, from, 1+rng.IntN(200))
+				e, err = c.Read(log, from, 1+rng.IntN(200))
 			}
 			if err != nil {
 				l.met(err)
