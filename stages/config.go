@@ -21,6 +21,7 @@ type Config struct {
 	MaxPartitions  int64 // of all topics together; bounds the queues that hold one entry a log
 	AutoCreate     bool  // the first MSG or BATCH creates its topic
 	Grace          time.Duration
+	CrashLoop      int64 // runs that died young, in a row, after which one is read-only; 0: never
 
 	Memory MemoryConfig
 	Disk   DiskConfig
@@ -106,6 +107,7 @@ func Default() Config {
 		MaxPartitions:  4096,
 		AutoCreate:     true,
 		Grace:          30 * time.Second,
+		CrashLoop:      5,
 		Memory: MemoryConfig{
 			Receive: 64 << 20, Append: 64 << 20, Large: 128 << 20, Read: 128 << 20, Decode: 64 << 20,
 		},

@@ -32,7 +32,7 @@ func (c *controller) Run(context.Context) error {
 	for cmd := range c.in {
 		switch cmd.verb {
 		case text.VerbMsg: // the first message of a topic that is not there
-			if cmd.err = c.srv.room.refusal(); cmd.err != nil {
+			if cmd.err = c.srv.admission.refusal(); cmd.err != nil {
 				break // it will not be appended: then it makes no topic either
 			}
 			if cmd.err = c.create(cmd.admin.topic, nil); cmd.err != nil && cmd.err.Code == text.CodeExists {

@@ -37,7 +37,7 @@ func TestDroppedLogGetsNoMoreWork(t *testing.T) {
 		t.Fatal("a log that is nearly full wants a spare")
 	}
 	work, replies := make(chan *command, 10), make(chan *command, 10)
-	w := newWriter(WriterConfig{Queue: 10, Buffer: 4 << 10}, 1, work, work, newRoom(fstest.NewMem(), DiskConfig{}, zap.NewNop()), new(stats))
+	w := newWriter(WriterConfig{Queue: 10, Buffer: 4 << 10}, 1, work, work, &admission{room: newRoom(fstest.NewMem(), DiskConfig{}, zap.NewNop())}, new(stats))
 	p := &partition{topic: &topic{name: "t", conf: DefaultTopic()}, log: log, writer: w}
 	w.in <- &command{op: opAppend, verb: text.VerbMsg, part: p, bytes: storedBatch(t, batch.None, "x"), records: 1, msgs: 1, reply: replies}
 	w.in <- &command{op: opForget, part: p, reply: replies} // both are taken up in one pass

@@ -228,7 +228,7 @@ func TestB4FullDiskIsAnAnswer(t *testing.T) {
 				t.Fatal("a full disk refused nothing")
 			}
 			set(false)
-			waitFor(t, func() bool { return s.room.refusal() == nil })
+			waitFor(t, func() bool { return s.admission.room.refusal() == nil })
 			client.send("MSG t 1 ack=synced\nx\nREAD t 0 limit=0\n")
 			client.want(fmt.Sprintf("OK first=%d next=%d ack=synced synced=%d", stored, stored+1, stored+1), fmt.Sprintf("OK next=0 end=%d epoch=0", stored+1))
 		})

@@ -47,7 +47,7 @@ func startStages(t *testing.T, fs disk.FS, change func(*Config)) *rig {
 	roller := newRoller(1, s, zap.NewNop())
 	b := &rig{
 		t: t, roller: roller, flusher: newFlusher(conf.Flusher, roller.in, s),
-		writer: newWriter(conf.Writer, 1, roller.in, newNotifier(1).in, newRoom(fs, conf.Disk, zap.NewNop()), s),
+		writer: newWriter(conf.Writer, 1, roller.in, newNotifier(1).in, &admission{room: newRoom(fs, conf.Disk, zap.NewNop())}, s),
 	}
 	b.part = &partition{topic: &topic{name: "t", conf: conf.Topic}, log: log, writer: b.writer, flusher: b.flusher}
 	b.part.maintain.cmd = command{op: opMaintain, part: b.part}
@@ -186,7 +186,9 @@ func TestTicksDoNotFillTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := new(stats)
 		busy := newFlusher(FlusherConfig{Queue: 100}, nil, st) // takes nothing
-		s := &Server{conf: Default(), conns: newConnections(st), flushers: []*flusher{busy}, room: newRoom(fstest.NewMem(), DiskConfig{Check: time.Second}, zap.NewNop())}
+		conf := Default()
+		conf.CrashLoop = 0
+		s := &Server{conf: conf, conns: newConnections(st), flushers: []*flusher{busy}, admission: &admission{room: newRoom(fstest.NewMem(), DiskConfig{Check: time.Second}, zap.NewNop())}}
 		s.startTicks(t.Context())
 		time.Sleep(time.Hour)
 		if n := len(busy.in); n != 1 {

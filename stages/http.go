@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"slices"
+	"strings"
 	"time"
 
 	"sluice/sched"
@@ -39,6 +41,8 @@ func (s *Server) stopHTTP() error {
 }
 
 // health is the answer of /healthz: whether clients are served, and what is wrong.
+// A log that has failed is no reason to be taken for dead: the others are served,
+// and a restart by a supervisor would not mend it.
 func (s *Server) health() (status int, body string) {
 	switch {
 	case s.draining():
@@ -46,7 +50,30 @@ func (s *Server) health() (status int, body string) {
 	case !s.opening.over.Load():
 		return http.StatusServiceUnavailable, fmt.Sprintf("opening %d of %d logs\n", s.opening.opened.Load(), s.opening.all.Load())
 	}
-	return http.StatusOK, "ok\n"
+	wrong := s.wrong()
+	if len(wrong) == 0 {
+		return http.StatusOK, "ok\n"
+	}
+	return http.StatusOK, strings.Join(wrong, "\n") + "\n"
+}
+
+// wrongMax bounds what /healthz says; STATS has all of it.
+const wrongMax = 100
+
+// wrong lists what somebody should look at.
+func (s *Server) wrong() (list []string) {
+	if e := s.admission.refusal(); e != nil {
+		list = append(list, e.Code.String()+": "+e.Text)
+	}
+	for _, t := range s.catalog.all() {
+		for _, p := range t.parts {
+			if err := p.log.Err(); err != nil && len(list) < wrongMax {
+				list = append(list, fmt.Sprintf("log %s: %v", p, err))
+			}
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 // newHTTP serves health and profiles. Profiles carry the label "stage".

@@ -35,7 +35,7 @@ type Server struct {
 	listener, httpListener net.Listener
 	http                   *http.Server
 
-	room       *room
+	admission  *admission
 	controller *controller
 	readers    *readers
 	writers    []*writer
@@ -47,6 +47,7 @@ type Server struct {
 	acceptGroup, connGroup, tickGroup, controlGroup, readGroup, writeGroup, flushGroup, rollGroup, notifyGroup, httpGroup *sched.Group
 
 	opening   opening
+	deaths    int           // runs before this one that died young, in a row
 	placed    int64         // logs given to writers and flushers so far
 	drain     chan struct{} // closed when the stop begins
 	stopOnce  sync.Once
@@ -81,6 +82,7 @@ func startShowing(fs disk.FS, conf Config, log *zap.Logger, show func(opened, al
 	s := newServer(conf, log, fs, store)
 	s.opening.show = show
 	if err := s.open(); err != nil {
+		s.endRun(s.deaths) // a start that comes to nothing says nothing about what ended those before
 		return nil, errors.Join(err, s.stopHTTP(), s.closeFiles())
 	}
 	s.start()
@@ -95,11 +97,11 @@ func newServer(conf Config, log *zap.Logger, fs disk.FS, store *disk.Store) *Ser
 		largeMemory: sched.NewBytes(conf.Memory.Large), readMemory: sched.NewBytes(conf.Memory.Read), decodeMemory: sched.NewBytes(conf.Memory.Decode),
 		drain: make(chan struct{}), done: make(chan struct{}),
 	}
-	s.room = newRoom(fs, conf.Disk, log)
+	s.admission = &admission{room: newRoom(fs, conf.Disk, log)}
 	s.roller = newRoller(conf.MaxPartitions, st, log)
 	s.notifier = newNotifier(conf.MaxPartitions)
 	for range conf.Writer.Count {
-		s.writers = append(s.writers, newWriter(conf.Writer, conf.MaxPartitions, s.roller.in, s.notifier.in, s.room, st))
+		s.writers = append(s.writers, newWriter(conf.Writer, conf.MaxPartitions, s.roller.in, s.notifier.in, s.admission, st))
 	}
 	for range conf.Flusher.Count {
 		s.flushers = append(s.flushers, newFlusher(conf.Flusher, s.roller.in, st))
@@ -155,7 +157,10 @@ func (s *Server) startTicks(ctx context.Context) {
 	s.tickGroup.Go("tick", func(ctx context.Context) error {
 		return sched.Tick(ctx, deadlineTick, func(now time.Time) { s.conns.expire(now, s.conf.Conn) })
 	})
-	s.tickGroup.Go("room", s.room.Run)
+	s.tickGroup.Go("room", s.admission.room.Run)
+	if s.conf.CrashLoop > 0 && s.admission.loop == nil {
+		s.tickGroup.Go("settle", s.settleRun)
+	}
 	if s.conf.Flusher.Tick == 0 {
 		return
 	}
@@ -248,6 +253,7 @@ func (s *Server) supervise(context.Context) error {
 	close(s.roller.in)
 	err = errors.Join(err, s.rollGroup.Wait())
 	close(s.notifier.in)
+	s.endRun(0)
 	err = errors.Join(err, s.notifyGroup.Wait(), s.stopHTTP(), s.closeFiles())
 	if patience.Stop(); s.wasCut.Load() {
 		err = errors.Join(err, fmt.Errorf("clients were cut off: the stop took longer than %v", s.conf.Grace))

@@ -111,7 +111,7 @@ func TestB4FullIsAState(t *testing.T) {
 	c.want("OK", "OK first=0 next=1 ack=written synced=0")
 	value := strings.Repeat("x", 100<<10)
 	stored := 0
-	for s.room.refusal() == nil {
+	for s.admission.room.refusal() == nil {
 		c.send("MSG t %d ack=synced\n%s\n", len(value), value)
 		if got := c.line(); strings.HasPrefix(got, "ERR DISK_FULL - nothing was appended: ") {
 			break
@@ -145,7 +145,7 @@ func TestB4FullIsAState(t *testing.T) {
 		t.Error("a refused append created its topic")
 	}
 	mem.SetSpace(2 * total)
-	waitFor(t, func() bool { return s.room.refusal() == nil && reserveOf(t, mem) })
+	waitFor(t, func() bool { return s.admission.room.refusal() == nil && reserveOf(t, mem) })
 	c.send("MSG t 1 ack=synced\ny\nDROP t\nMSG filler 1\ny\n")
 	c.want(fmt.Sprintf("OK first=%d next=%d ack=synced synced=%d", stored, stored+1, stored+1), "OK", "OK first=1 next=2 ack=written synced=*")
 }
@@ -171,11 +171,11 @@ func TestB4DropFreesAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	mem.SetSpace(used.Total - used.Free + 100<<10)
-	waitFor(t, func() bool { return s.room.refusal() != nil })
+	waitFor(t, func() bool { return s.admission.room.refusal() != nil })
 	c.send("MSG t 1\nx\nDROP big\n")
 	c.refused("ERR DISK_FULL - ")
 	c.want("OK")
-	waitFor(t, func() bool { return s.room.refusal() == nil })
+	waitFor(t, func() bool { return s.admission.room.refusal() == nil })
 	c.send("MSG t 1\nx\n")
 	c.want("OK first=1 next=2 ack=written synced=*")
 }
@@ -193,7 +193,7 @@ func TestReserveThatFails(t *testing.T) {
 	c := dial(t, s)
 	c.send("MSG t 1 ack=synced\nx\n")
 	c.want("OK first=0 next=1 ack=synced synced=1")
-	if d := s.room.stats(); d.State != "ok" || d.Reserved != 0 {
+	if d := s.admission.room.stats(); d.State != "ok" || d.Reserved != 0 {
 		t.Errorf("%+v", d)
 	}
 }

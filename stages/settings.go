@@ -44,6 +44,7 @@ func Settings() []Setting[Config] {
 		count("max_partitions", "Partitions of all topics together.", 1, 1<<16, func(c *Config) *int64 { return &c.MaxPartitions }),
 		boolean("auto_create", "Whether the first MSG or BATCH creates its topic.", func(c *Config) *bool { return &c.AutoCreate }),
 		span("shutdown.grace", "How long a graceful stop may take before it is cut short.", time.Millisecond, time.Hour, func(c *Config) *time.Duration { return &c.Grace }),
+		count("crash_loop.deaths", "After so many runs in a row that died within a minute of their start, the next one refuses appends, until it is stopped cleanly; 0 never does.", 0, 1000, func(c *Config) *int64 { return &c.CrashLoop }),
 		size("memory.receive", "Read buffers of busy connections.", 1<<20, 1<<40, func(c *Config) *int64 { return &c.Memory.Receive }),
 		size("memory.append", "Requests of up to 256 KiB between socket and writer; more waits.", 1<<20, 1<<40, func(c *Config) *int64 { return &c.Memory.Append }),
 		size("memory.large", "Larger requests between socket and writer; more waits.", 128<<20, 1<<40, func(c *Config) *int64 { return &c.Memory.Large }),

@@ -118,7 +118,7 @@ func (s *Server) snapshot() Snapshot {
 		Connections: st.connections.Load(), Subscribers: st.subscribers.Load(), Requests: st.requests.Load(),
 		Appends: st.appends.Load(), Writes: st.writes.Load(), Records: st.records.Load(), AppendedBytes: st.appendBytes.Load(),
 		Reads: st.reads.Load(), ReadBytes: st.readBytes.Load(), Syncs: st.syncs.Load(), SyncErrors: st.syncErrors.Load(),
-		Errors: map[string]int64{}, Disk: s.room.stats(),
+		Errors: map[string]int64{}, Disk: s.admission.room.stats(),
 	}
 	for i := range st.errors {
 		if n := st.errors[i].Load(); n > 0 {
@@ -157,7 +157,10 @@ func (s *Server) state(p *partition) (state, reason string) {
 	if err := p.log.Err(); err != nil {
 		return "failed", err.Error()
 	}
-	if e := s.room.refusal(); e != nil {
+	if e := s.admission.loop; e != nil {
+		return "read-only", e.Text
+	}
+	if e := s.admission.room.refusal(); e != nil {
 		return "full", e.Text
 	}
 	return "ok", ""

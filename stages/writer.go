@@ -17,13 +17,13 @@ import (
 // commands that wait for a sync to the flushers, work to the roller, news to
 // the notifier. Ends when its inbox is closed and all it took is written.
 type writer struct {
-	in       chan *command
-	spares   chan spare // from the roller, to stalled logs; one place a log
-	roller   chan<- *command
-	notifier chan<- *command
-	room     *room
-	stats    *stats
-	linger   time.Duration
+	in        chan *command
+	spares    chan spare // from the roller, to stalled logs; one place a log
+	roller    chan<- *command
+	notifier  chan<- *command
+	admission *admission
+	stats     *stats
+	linger    time.Duration
 
 	run struct { // touched by the Run goroutine only
 		gather  []byte // preallocated; only [0, end of the gathered bytes) has a meaning
@@ -45,10 +45,10 @@ type spare struct {
 // does not wait for the last.
 const passMax = 512
 
-func newWriter(c WriterConfig, maxLogs int64, roller, notifier chan<- *command, r *room, s *stats) *writer {
+func newWriter(c WriterConfig, maxLogs int64, roller, notifier chan<- *command, a *admission, s *stats) *writer {
 	w := &writer{
 		in: make(chan *command, c.Queue), spares: make(chan spare, maxLogs),
-		roller: roller, notifier: notifier, room: r, stats: s, linger: c.Linger,
+		roller: roller, notifier: notifier, admission: a, stats: s, linger: c.Linger,
 	}
 	w.run.gather = make([]byte, c.Buffer)
 	w.run.timer = time.NewTimer(time.Hour)
@@ -140,7 +140,7 @@ func (w *writer) take(cmd *command) {
 	case p.w.closed:
 		cmd.fail(errDropped)
 	default:
-		if e := w.room.refusal(); e != nil && !sched.Planted("append-when-full") {
+		if e := w.admission.refusal(); e != nil && !sched.Planted("append-when-full") {
 			cmd.fail(e)
 			return
 		}
@@ -315,7 +315,7 @@ func (w *writer) append(p *partition, n int, bytes []byte, sync *list) bool {
 // noteFull makes a disk that has no room refuse what comes next, before it is tried.
 func (w *writer) noteFull(err error) {
 	if errors.Is(err, disk.ErrNoSpace) {
-		w.room.met()
+		w.admission.room.met()
 	}
 }
 

@@ -127,3 +127,29 @@ func TestServeEndsOnTheSecondSignal(t *testing.T) {
 		t.Fatalf("status %d: %s", got, rest)
 	}
 }
+
+// A6, with the binary: it is killed five times, and then refuses appends and answers reads, until it is stopped.
+func TestA6ServeThatIsKilledOverAndOver(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for range 5 {
+		p := serve(t, dir)
+		fine(t, "x\n", "append", "t", "--server", p.addr)
+		p.kill()
+	}
+	p := serve(t, dir)
+	status, _, errs := sluice(t, "x\n", "append", "t", "--server", p.addr)
+	if status != exitFailure || !strings.Contains(errs, "died within") {
+		t.Fatalf("status %d: %s", status, errs)
+	}
+	if got := fine(t, "", "read", "t", "--server", p.addr); got != "x\nx\nx\nx\nx\n" {
+		t.Fatalf("it reads %q", got)
+	}
+	p.signal(syscall.SIGTERM)
+	if got := p.status(); got != exitFine {
+		t.Fatalf("status %d: %s", got, p.stderr.String())
+	}
+	p = serve(t, dir)
+	fine(t, "x\n", "append", "t", "--server", p.addr)
+	p.kill()
+}
