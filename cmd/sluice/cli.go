@@ -92,6 +92,7 @@ consumers read from any offset or follow the end.`,
 	root.AddCommand(
 		newServe(), newAppend(), newRead(), newTail(), newHead(), newTopics(), newStats(), newFlush(), newCreate(), newDrop(),
 		newConfig(), newVersion(), newCompletion(),
+		newDoctor(),
 	)
 	return root
 }
