@@ -10,17 +10,22 @@ import (
 )
 
 // Room is how many bytes the active segment takes before it would pass segment.bytes. An empty one also takes a single
-// batch that is larger. A failed log has room for everything: its Append then tells why. WRITER ONLY.
+// batch that is larger. A log that has not begun has no room: a Roll that fails, and a Maintain, let it begin. A failed
+// log has room for everything: its Append then tells why. WRITER ONLY.
 func (l *Log) Room() (bytes int64, empty bool) {
 	if l.failure.Load() != nil {
 		return math.MaxInt64, false
+	}
+	if !l.progress.begun.Load() {
+		return 0, false
 	}
 	size := l.state.Load().active.size.Load()
 	return max(l.opt.SegmentBytes-size, 0), size == 0
 }
 
-// Append stores p: whole, checked batches back to back. It stamps base offsets and the epoch into p itself, writes p
-// with one call, and then shows it to readers. The records have offsets [first, next). WRITER ONLY.
+// Append stores p: whole, checked batches back to back, for which there was Room. It stamps base offsets and the epoch
+// into p itself, writes p with one call, and then shows it to readers. The records have offsets [first, next). With Dsync
+// they are durable, as all before them is. WRITER ONLY.
 //
 // Errors: ErrFailed (the log failed earlier, nothing was written); ErrNoSpace (nothing of p is in the file, proven by a
 // synced cut back; the log goes on); any other is the failure of this very write: the outcome is unknown, and the log
@@ -29,15 +34,19 @@ func (l *Log) Append(p []byte) (first, next uint64, err error) {
 	if err := l.Err(); err != nil {
 		return 0, 0, err
 	}
+	if !l.progress.begun.Load() {
+		panic("BUG: append to a log that has not begun")
+	}
 	seg := l.state.Load().active
 	first, pos := l.next.Load(), seg.size.Load()
-	if next = l.stamp(seg, p, first, pos); next > maxOffset {
+	end := l.stamp(seg, p, first, pos)
+	if next = end.off; next > maxOffset {
 		return 0, 0, l.fail(fmt.Errorf("append to %s: its offsets have reached the last one, %d; go on in a new topic", l.dir, int64(maxOffset)))
 	}
 	if n := int64(len(p)); n > l.largest.Load() {
 		l.largest.Store(n)
 	}
-	n, err := seg.live.file.WriteAt(ByWriter, p, pos)
+	n, err := l.write(seg.live.file, p, pos)
 	if err == nil && n != len(p) {
 		err = io.ErrShortWrite
 	}
@@ -45,27 +54,40 @@ func (l *Log) Append(p []byte) (first, next uint64, err error) {
 		return 0, 0, l.appendFailed(seg, pos, err)
 	}
 	seg.index.publish()
-	seg.size.Store(pos + int64(len(p)))
+	seg.size.Store(end.pos)
 	seg.end.Store(next)
+	sum := l.progress.written.Add(int64(n))
+	seg.written.set(end, sum)
 	l.next.Store(next) // last: readers load it first, so the bytes it promises are there
+	if l.opt.Dsync {
+		l.covered(seg, first, end, sum)
+	}
 	return first, next, nil
 }
 
-// stamp gives the batches in p their offsets, from first on, and notes them in the index; it returns the offset after.
-func (l *Log) stamp(seg *segment, p []byte, first uint64, pos int64) (next uint64) {
-	next = first
+func (l *Log) write(f File, p []byte, pos int64) (int, error) {
+	if l.opt.Dsync {
+		return f.WriteSync(ByWriter, p, pos)
+	}
+	return f.WriteAt(ByWriter, p, pos)
+}
+
+// stamp gives the batches in p their offsets, from first on, and notes them in the index; it returns where they end.
+func (l *Log) stamp(seg *segment, p []byte, first uint64, pos int64) tail {
+	t := tail{spot: spot{pos, first}}
+	epoch := l.Epoch()
 	for rest := p; len(rest) > 0; {
 		h, err := batch.ParseHeader(rest)
 		if err != nil || h.Size > len(rest) {
 			panic(fmt.Sprintf("BUG: append of bytes that nobody checked: %v", err))
 		}
-		batch.SetBase(rest, next, l.opt.Epoch)
-		seg.index.note(next-seg.base, pos, h.MaxTime, h.CRC)
-		next += uint64(h.Count)
-		pos += int64(h.Size)
+		batch.SetBase(rest, t.off, epoch)
+		seg.index.note(t.off-seg.base, t.pos, h.MaxTime, h.CRC)
+		h.BaseOffset = t.off
+		t.step(h)
 		rest = rest[h.Size:]
 	}
-	return next
+	return t
 }
 
 // appendFailed decides what a failed write means. Without space nothing else is wrong: if the file can be proven to end
@@ -87,11 +109,15 @@ func (l *Log) appendFailed(seg *segment, pos int64, err error) error {
 }
 
 // Roll makes the spare the active segment, in memory only (I8). False: there is no spare yet; the roller now knows that
-// one is wanted (MaintenanceDue), but cannot make it before the last roll is done, which needs a Sync. An empty active
-// segment is as good as a new one and stays. WRITER ONLY.
+// one is wanted (MaintenanceDue), but cannot make it before the last roll is done, which needs a Sync. Or the log has not
+// begun, which the roller then knows. An empty active segment is as good as a new one and stays. WRITER ONLY.
 func (l *Log) Roll() bool {
 	st := l.state.Load()
 	old, s := st.active, st.spare
+	if !l.progress.begun.Load() {
+		l.progress.wanted.Store(true)
+		return false
+	}
 	if old.size.Load() == 0 {
 		return true
 	}

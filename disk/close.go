@@ -8,7 +8,7 @@ import (
 // Close ends the log after its writer, flusher and roller have let go: everything is synced, a roll is finished, the
 // active segment cut to its size. A log that has failed is only closed. Readers at work finish; later ones get an error.
 func (l *Log) Close() error {
-	errs := []error{l.rebuild.stop()}
+	errs := []error{l.rebuild.stop(ByController)}
 	if l.Err() == nil {
 		errs = append(errs, l.settle())
 	}
@@ -23,15 +23,19 @@ func (l *Log) Close() error {
 	for _, s := range l.list.segs {
 		if s.live != nil {
 			held = append(held, s.live)
-			s.live, s.index = nil, nil
+			s.live, s.index, s.lookup = nil, nil, nil
 		}
 	}
 	l.list.Unlock()
 	for _, h := range held {
 		if err := h.release(ByController); err != nil {
-			errs = append(errs, fmt.Errorf("close log %s: %w", l.dir, err))
+			errs = append(errs, l.fail(fmt.Errorf("close log %s: %w", l.dir, err)))
 		}
 	}
+	if l.Err() == nil {
+		errs = append(errs, l.markClosed())
+	}
+	errs = append(errs, l.progress.marks.close(ByController))
 	if l.onClose != nil {
 		l.onClose()
 	}
@@ -43,7 +47,7 @@ func (l *Log) settle() error {
 	if _, err := l.sync(ByController); err != nil {
 		return err
 	}
-	err := l.finishRoll(ByController)
+	err := errors.Join(l.finishRoll(ByController))
 	if l.Err() != nil {
 		return err
 	}
@@ -54,6 +58,24 @@ func (l *Log) settle() error {
 		}
 	}
 	return err
+}
+
+// markClosed writes the last mark, with the word that the log was closed in order: the next opening then scans nothing
+// and owes no epoch. One that began uncleanly, and took no append to pay its epoch with, still owes it.
+func (l *Log) markClosed() error {
+	p := &l.progress
+	begun := p.begun.Load()
+	if p.marks.file == nil || !begun && p.clean {
+		return nil
+	}
+	m, moved := l.mark()
+	if m.clean = begun; !m.clean && !moved {
+		return nil
+	}
+	if err := p.marks.store(l.fs, ByController, m); err != nil {
+		return l.fail(err)
+	}
+	return nil
 }
 
 // dropSpare removes a spare that was never used. Its name need not be gone durably: opening drops an empty one.

@@ -160,31 +160,65 @@ func TestSegmentMissing(t *testing.T) {
 	}
 }
 
-// TestOpenRefusesHoles: what names and sizes show is an error of that log alone.
-func TestOpenRefusesHoles(t *testing.T) {
+// TestC6C8HolesOpenForReading: what names and sizes show to be missing makes that log one that is only read: the missing
+// offsets answer CORRUPT, all others are served, and nothing is renumbered.
+func TestC6C8HolesOpenForReading(t *testing.T) {
 	e := newEnv(t, fstest.NewMem(), small)
-	fill(t, e, 400, 0)
+	want := fill(t, e, 400, 0)
 	must(t, e.l.Close())
 	segs := listNames(t, e.fs, "topics/t/0", ".log")
-	for name, spoil := range map[string]func(){
-		"first missing": func() { must(t, e.fs.Remove("test", segs[0])) },
-		"first empty":   func() { save(t, e.fs, segs[0], nil) },
-		"middle empty":  func() { save(t, e.fs, segs[1], nil) },
+	whole := takeImage(t, e.fs)
+	first, second := places(t, load(t, e.fs, segs[0])), places(t, load(t, e.fs, segs[1]))
+	for name, c := range map[string]struct {
+		spoil       func()
+		first, next uint64
+	}{
+		"first missing": {func() { must(t, e.fs.Remove("test", segs[0])) }, 0, first[len(first)-1].next},
+		"first empty":   {func() { save(t, e.fs, segs[0], nil) }, 0, first[len(first)-1].next},
+		"middle empty":  {func() { save(t, e.fs, segs[1], nil) }, second[0].first, second[len(second)-1].next},
 	} {
 		t.Run(name, func(t *testing.T) {
-			first, second := load(t, e.fs, segs[0]), load(t, e.fs, segs[1])
-			spoil()
-			_, _, err := e.s.OpenLog(disk.ByOpen, "t", 0, small)
-			var damage *disk.CorruptError
-			if !errors.As(err, &damage) || damage.Next <= damage.From || !strings.Contains(damage.Where, ".log@") {
-				t.Fatalf("opening says %v", err)
-			}
-			save(t, e.fs, segs[0], first)
-			save(t, e.fs, segs[1], second)
+			putImage(t, e.fs, whole)
+			c.spoil()
+			before := takeImage(t, e.fs)
+			e.openLog(t)
+			wantDamaged(t, e, want, c.first, c.next)
+			wantImage(t, takeImage(t, e.fs), before)
 		})
 	}
 	must(t, e.s.CreateTopic(disk.ByController, "other", nil))
 	l, _, err := e.s.OpenLog(disk.ByOpen, "other", 0, small)
 	must(t, err)
+	must(t, l.Err())
 	must(t, l.Close())
+}
+
+// wantDamaged wants a log that is only read, with all records but those in [first, next), and says so; it closes it.
+func wantDamaged(t *testing.T, e *env, want []rec, first, next uint64) {
+	t.Helper()
+	wantIs(t, e.l.Err(), disk.ErrFailed)
+	damage, ok := errors.AsType[*disk.CorruptError](e.l.Err())
+	if !ok || damage.From < first || damage.Next > next || damage.From >= damage.Next || !strings.Contains(damage.Where, ".log@") ||
+		!strings.Contains(e.l.Err().Error(), "sluice repair") {
+		t.Fatalf("the log says %v, want [%d, %d)", e.l.Err(), first, next)
+	}
+	if e.l.Next() != uint64(len(want)) {
+		t.Fatalf("the end is %d, want %d", e.l.Next(), len(want))
+	}
+	for _, size := range []int{1500, 5000} {
+		got, gaps := readAround(t, e.l, size)
+		wantAround(t, got, gaps, want, first, next)
+		if len(gaps) != 1 || gaps[0] != [2]uint64{first, next} {
+			t.Fatalf("damaged are %v, want [%d, %d)", gaps, first, next)
+		}
+	}
+	if room, _ := e.l.Room(); room == 0 || e.l.MaintenanceDue() {
+		t.Fatal("an append would wait for ever")
+	}
+	_, _, err := e.l.Append(build(t, rec{1, "late"}))
+	wantIs(t, err, disk.ErrFailed)
+	_, err = e.l.Sync()
+	wantIs(t, err, disk.ErrFailed)
+	wantIs(t, e.l.Mark(disk.ByFlusher), disk.ErrFailed)
+	must(t, e.l.Close())
 }

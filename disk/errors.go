@@ -13,10 +13,12 @@ var (
 	ErrOutOfRange = errors.New("disk: offset out of range")
 	// ErrNoSpace: the file system or the quota is full. Nothing of the append is in the file, and the log goes on.
 	ErrNoSpace = errors.New("disk: no space left")
-	// ErrFailed: an earlier write or sync of this log failed (I6); it wraps that first error. Reads go on.
+	// ErrFailed: the log takes no appends in this process: a write or sync of it failed (I6), or opening found damage. It
+	// wraps the reason, which says what to do. Reads go on.
 	ErrFailed = errors.New("disk: log failed earlier and takes no appends until the process is restarted")
 
 	errClosed = errors.New("disk: log is closed")
+	errUnmade = errors.New("disk: nothing was made")
 )
 
 // CorruptError says that stored bytes are not what was written. Offsets [From, Next) cannot be served; Next can, or is
@@ -37,6 +39,13 @@ type BufferError struct{ Need int }
 func (e *BufferError) Error() string {
 	return fmt.Sprintf("disk: buffer too small: the batch there needs %d bytes", e.Need)
 }
+
+// unmade says of a failed step that it has left nothing in doubt, so that it can be tried again: a file that could not be
+// created, for lack of a descriptor or of a right.
+func unmade(err error) error { return fmt.Errorf("%w: %w", errUnmade, full(err)) }
+
+// retryable tells failures of making a file which do not end the log's life as a writer (I6).
+func retryable(err error) bool { return errors.Is(err, errUnmade) || errors.Is(err, ErrNoSpace) }
 
 func noSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)

@@ -250,6 +250,7 @@ func TestOffsetsEnd(t *testing.T) {
 	must(t, e.l.Close())
 	save(t, e.fs, "topics/t/0/09223372036854775800.log", nil)
 	e.openLog(t)
+	e.begin(t)
 	p := build(t, rec{1, "a"}, rec{1, "b"}, rec{1, "c"})
 	for range 2 {
 		_, _, err := e.l.Append(p)

@@ -1,6 +1,10 @@
 package disk
 
-import "fmt"
+import (
+	"fmt"
+
+	"sluice/sched"
+)
 
 // Sync makes what is appended durable and returns the new durable point. A rolled segment comes first, then the active
 // one; each file's sync moves the point to the end that file had before the sync, so it never passes a file that is not
@@ -13,7 +17,7 @@ func (l *Log) sync(by By) (uint64, error) {
 		return l.Durable(), err
 	}
 	st := l.state.Load() // both at once: a new active segment without its predecessor would take the point too far
-	if st.prev != nil && !st.prev.synced.Load() {
+	if st.prev != nil && !st.prev.synced.Load() && !sched.Planted("durable-past-unsynced-file") {
 		if err := l.syncSegment(by, st.prev); err != nil {
 			return l.Durable(), err
 		}
@@ -24,13 +28,21 @@ func (l *Log) sync(by By) (uint64, error) {
 
 // syncSegment moves the durable point to the segment's end, and marks the segment synced if that end is final.
 func (l *Log) syncSegment(by By, s *segment) error {
-	final := s.rolled.Load() // before end: what was appended later is not meant
-	end := s.end.Load()
-	if end > l.durable.Load() {
-		if err := s.live.file.Sync(by); err != nil {
+	final := s.rolled.Load() // before the end: what was appended later is not meant
+	end, sum := s.written.get()
+	if end.off > l.durable.Load() {
+		if sched.Planted("mark-before-sync") {
+			l.covered(s, 0, end, sum)
+			_ = l.Mark(by) // a bug built in on purpose
+		}
+		err := s.live.file.Sync(by)
+		if err != nil && sched.Planted("retry-sync") {
+			err = s.live.file.Sync(by)
+		}
+		if err != nil && !sched.Planted("ignore-sync-error") {
 			return l.fail(fmt.Errorf("sync %s: %w", l.path(segmentName(s.base)), err))
 		}
-		l.durable.Store(end)
+		l.covered(s, 0, end, sum)
 	}
 	if final {
 		s.synced.Store(true) // from here on the roller may take the file away

@@ -93,6 +93,17 @@ func (e *env) reopen(t testing.TB) {
 	e.openLog(t)
 }
 
+// begin lets a log take appends, as a writer's first one does.
+func (e *env) begin(t testing.TB) {
+	t.Helper()
+	if room, _ := e.l.Room(); room > 0 {
+		return
+	}
+	e.l.Roll()
+	_, err := e.l.Maintain()
+	must(t, err)
+}
+
 // append appends like a writer with roller and flusher at hand.
 func (e *env) append(t testing.TB, p []byte) (first, next uint64) {
 	t.Helper()

@@ -88,7 +88,7 @@ func parseSummary(b []byte) (s summary, crc uint32) {
 
 // writeIndex writes the index file of a complete segment aside and renames it. Its failure costs readers time, nothing
 // else, so it never fails the log; what is left of an attempt is removed.
-func (l *Log) writeIndex(by By, base uint64, ix *memIndex, next uint64, size int64) error {
+func (l *Log) writeIndex(by By, base uint64, ix whole, next uint64, size int64) error {
 	name := l.path(indexName(base))
 	aside := name + tmpEnding
 	f, err := l.fs.Create(by, aside)
@@ -101,7 +101,8 @@ func (l *Log) writeIndex(by By, base uint64, ix *memIndex, next uint64, size int
 	if err != nil {
 		return full(fmt.Errorf("write index %s: %w", name, err))
 	}
-	sum := summary{next: next, size: size, maxTime: ix.maxTime, entries: ix.len(), first: ix.first}
+	sum := summary{next: next, size: size, entries: ix.len()}
+	sum.maxTime, sum.first = ix.about()
 	err = errors.Join(writeIndexTo(by, f, base, ix, sum), f.Close(by))
 	if err == nil {
 		err = l.fs.Rename(by, aside, name)
@@ -112,7 +113,7 @@ func (l *Log) writeIndex(by By, base uint64, ix *memIndex, next uint64, size int
 	return nil
 }
 
-func writeIndexTo(by By, f File, base uint64, ix *memIndex, sum summary) error {
+func writeIndexTo(by By, f File, base uint64, ix points, sum summary) error {
 	const part = 64 << 10 // bytes written at once
 	var pos int64
 	var crc uint32

@@ -21,7 +21,7 @@ const (
 type LogOptions struct {
 	SegmentBytes  int64       // a segment is rolled before it would pass this; default 256 MiB, at most 4 GiB
 	IndexInterval int64       // bytes of log between two entries of the index; default 4 KiB
-	Epoch         int32       // stamped into every appended batch
+	Dsync         bool        // every append is durable when it returns
 	Clock         sched.Clock // measures Recovery.Took; default time.Now
 }
 
@@ -34,11 +34,16 @@ type Log struct {
 	log     *zap.Logger
 	onClose func() // tells the store
 
-	rebuild rebuild // roller only
+	rebuild  rebuild // roller only
+	progress progress
+	gaps     []Gap // fixed at opening
 
+	unreadable error // why nothing could be opened; fixed
+
+	epochs      atomic.Pointer[epochTable] // stored by the opener and the roller
 	state       atomic.Pointer[state]
 	next        atomic.Uint64 // stored by the writer, after the active segment's size
-	durable     atomic.Uint64 // stored by the flusher
+	durable     atomic.Uint64 // stored under progress.mu
 	oldest      atomic.Uint64
 	spareWanted atomic.Bool  // a roll found none; stored by the writer
 	indexWanted atomic.Bool  // a reader found none, or a bad one
@@ -98,9 +103,6 @@ func (l *Log) Durable() uint64 { return l.durable.Load() }
 
 // Oldest is the first offset that is still there. Any goroutine.
 func (l *Log) Oldest() uint64 { return l.oldest.Load() }
-
-// Epoch is the one that appends are stamped with. Any goroutine.
-func (l *Log) Epoch() int32 { return l.opt.Epoch }
 
 // Dirty tells whether a Sync would find something to do. Any goroutine.
 func (l *Log) Dirty() bool { return l.durable.Load() != l.next.Load() }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+
+	"go.uber.org/zap"
 )
 
 const (
@@ -23,8 +25,14 @@ func (l *Log) MaintenanceDue() bool {
 	if l.failure.Load() != nil {
 		return false
 	}
+	if l.indexWanted.Load() {
+		return true
+	}
+	if !l.progress.begun.Load() {
+		return l.progress.wanted.Load()
+	}
 	st := l.state.Load()
-	return st.rollDue() || l.growDue(st.active) || l.spareDue(st) || l.indexWanted.Load()
+	return st.rollDue() || l.growDue(st.active) || l.spareDue(st)
 }
 
 // rollDue: the segment before the active one is synced, and its roll can be finished.
@@ -45,27 +53,50 @@ func (l *Log) spareDue(st *state) bool {
 	return l.spareWanted.Load() || size >= limit/4*3 || (size > 0 && limit-size < 2*l.largest.Load())
 }
 
-// Maintain does what is due, so that the append path never has to (I8): it grows the active segment's allocation, seals
-// a rolled segment once that is synced, names its successor, and makes the next spare. spare: one is ready now.
+// Maintain does what is due, so that the append path never has to (I8): it lets a log begin whose first append waits,
+// grows the active segment's allocation, seals a rolled segment once that is synced, names its successor, makes the next
+// spare, and builds indexes, a step at a time. ready: an append that waited for this log can go on.
 //
-// ErrNoSpace harms nothing: it is tried again when Maintain is called again. Errors of making a file or of an index file
-// are the same. Any other error has failed the log. ROLLER ONLY: one goroutine at a time.
-func (l *Log) Maintain() (spare bool, err error) {
+// While an append waits and cannot go on, err is only what keeps it waiting. ErrNoSpace harms nothing: it is tried again
+// when Maintain is called again. Errors of making a file or of an index file are the same. Any other error has failed the
+// log. ROLLER ONLY: one goroutine at a time.
+func (l *Log) Maintain() (ready bool, err error) {
 	if err := l.Err(); err != nil {
 		return false, err
 	}
-	// Without space for growth, sealing still goes on: it gives blocks back.
-	err = l.grow()
+	p := &l.progress
+	if !p.begun.Load() && p.wanted.Load() {
+		err = l.begin()
+	}
+	var aside error // keeps no append waiting
+	if p.begun.Load() {
+		aside, err = l.prepare()
+	}
 	if l.failure.Load() == nil {
-		err = errors.Join(err, l.finishRoll(ByRoller))
+		aside = errors.Join(aside, l.rebuildIndex())
+	}
+	begun := p.begun.Load()
+	waits := !begun && p.wanted.Load() || l.spareWanted.Load() && l.state.Load().spare == nil
+	if !waits || l.failure.Load() != nil {
+		return begun && !waits, errors.Join(err, aside)
+	}
+	if aside != nil {
+		l.log.Warn("work on the log's files failed, and will be tried again", zap.String("log", l.dir), zap.Error(aside))
+	}
+	return false, err
+}
+
+// prepare does what the next appends will need. Without space for growth, sealing still goes on: it gives blocks back.
+func (l *Log) prepare() (aside, err error) {
+	aside = l.grow()
+	if l.failure.Load() == nil {
+		indexErr, rollErr := l.finishRoll(ByRoller)
+		aside, err = errors.Join(aside, indexErr), rollErr
 	}
 	if l.failure.Load() == nil && l.spareDue(l.state.Load()) {
 		err = errors.Join(err, l.makeSpare())
 	}
-	if l.failure.Load() == nil {
-		err = errors.Join(err, l.rebuildIndex())
-	}
-	return l.state.Load().spare != nil, err
+	return aside, err
 }
 
 func (l *Log) grow() error {
@@ -87,27 +118,30 @@ func (l *Log) grow() error {
 
 // finishRoll does what a roll left to do, once the old segment is synced, in the order of F1: cut to size, sync, index,
 // rename the new segment, sync the directory. Every step may be the last before a crash; recovery takes it from there.
-func (l *Log) finishRoll(by By) error {
+func (l *Log) finishRoll(by By) (indexErr, err error) {
 	st := l.state.Load()
 	if !st.rollDue() {
-		return nil
+		return nil, nil
 	}
 	old := st.prev
-	var indexErr error
 	if !old.sealed {
 		if err := l.cutToSize(by, old); err != nil {
-			return l.fail(err)
+			return nil, l.fail(err)
 		}
-		indexErr = l.writeIndex(by, old.base, old.index, old.end.Load(), old.size.Load())
+		if ix := old.whole(); ix != nil {
+			indexErr = l.writeIndex(by, old.base, ix, old.end.Load(), old.size.Load())
+		} else {
+			l.wantIndex(old)
+		}
 		if err := l.seal(by, old); err != nil {
-			indexErr = errors.Join(indexErr, err)
+			return indexErr, l.fail(err)
 		}
 	}
 	if err := l.nameActive(by, st.active); err != nil {
-		return errors.Join(indexErr, err)
+		return indexErr, err
 	}
 	l.step(st, state{active: st.active})
-	return indexErr
+	return indexErr, nil
 }
 
 // cutToSize gives back what is allocated beyond the last batch, durably: a sealed file's size is what opening goes by.
@@ -126,7 +160,7 @@ func (l *Log) cutToSize(by By, s *segment) error {
 func (l *Log) seal(by By, s *segment) error {
 	l.list.Lock()
 	h := s.live
-	s.live, s.index = nil, nil
+	s.live, s.index, s.lookup = nil, nil, nil
 	l.list.Unlock()
 	s.sealed = true
 	if err := h.release(by); err != nil {
@@ -148,8 +182,8 @@ func (l *Log) nameActive(by By, active *segment) error {
 		}
 		active.unnamed = false
 	}
-	if err := l.fs.SyncDir(by, l.dir); err != nil {
-		return l.fail(fmt.Errorf("sync directory %s: %w", l.dir, err))
+	if err := l.syncDir(by); err != nil {
+		return l.fail(err)
 	}
 	return nil
 }
@@ -171,7 +205,9 @@ func (l *Log) makeSpare() error {
 	if err != nil {
 		return full(fmt.Errorf("create %s: %w", name, err))
 	}
-	s := &segment{live: newHandle(f), index: newMemIndex(l.opt.SegmentBytes, l.opt.IndexInterval), unnamed: true}
+	s := &segment{live: newHandle(f), unnamed: true}
+	s.index = newMemIndex(l.opt.SegmentBytes, l.opt.IndexInterval)
+	s.lookup = s.index
 	size := nextAllocation(0, l.opt.SegmentBytes)
 	if err := f.Allocate(ByRoller, size); err != nil {
 		err = full(fmt.Errorf("allocate %d bytes for %s: %w", size, name, err))
@@ -179,7 +215,7 @@ func (l *Log) makeSpare() error {
 	}
 	err = f.Sync(ByRoller)
 	if err == nil {
-		err = l.fs.SyncDir(ByRoller, l.dir)
+		err = l.syncDir(ByRoller)
 	}
 	if err != nil {
 		return errors.Join(l.fail(fmt.Errorf("make %s durable: %w", name, err)), f.Close(ByRoller))

@@ -15,6 +15,7 @@ type entry struct {
 
 const (
 	minTime    = -1 << 63
+	maxTime    = 1<<63 - 1
 	chunkSize  = 256 // entries: one allocation in 1 MiB of log at the usual interval
 	maxRel     = 1<<32 - 1
 	maxSegment = 1 << 32 // bytes: every batch of a segment starts at a position of 32 bits
@@ -94,6 +95,49 @@ func (ix *memIndex) at(i int) (entry, error) { return ix.chunks[i/chunkSize].Loa
 type points interface {
 	len() int
 	at(i int) (entry, error)
+}
+
+// whole is an index that covers its segment from the start, and what a file of it says besides its entries.
+type whole interface {
+	points
+	about() (maxTime int64, first uint32)
+}
+
+// about may be called once the segment takes no more appends.
+func (ix *memIndex) about() (maxTime int64, first uint32) { return ix.maxTime, ix.first }
+
+// spliced is the index of a segment that was not scanned from its start at opening: of what was there before, and of what
+// was appended since. Until the roller has built the first, only the segment's start is known of that part, and nothing
+// of its times.
+type spliced struct{ front, back *memIndex }
+
+func (s *spliced) len() int { return max(s.frontLen(), 1) + s.back.len() }
+
+func (s *spliced) frontLen() int {
+	if s.front == nil {
+		return 0
+	}
+	return s.front.len()
+}
+
+func (s *spliced) at(i int) (entry, error) {
+	if i < s.frontLen() {
+		return s.front.at(i)
+	}
+	if i == 0 {
+		return entry{before: minTime}, nil
+	}
+	e, err := s.back.at(i - max(s.frontLen(), 1))
+	if s.front == nil {
+		e.before = maxTime
+	} else {
+		e.before = max(e.before, s.front.maxTime)
+	}
+	return e, err
+}
+
+func (s *spliced) about() (maxTime int64, first uint32) {
+	return max(s.front.maxTime, s.back.maxTime), s.front.first
 }
 
 // lastBefore finds the last entry for which past is false, given that past turns from false to true once; -1 for none.

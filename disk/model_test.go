@@ -31,7 +31,6 @@ func TestModel(t *testing.T) {
 		m := &machine{mem: fstest.NewMem(), opt: disk.LogOptions{
 			SegmentBytes:  rapid.SampledFrom([]int64{100, 2 << 10, 16 << 10, 200 << 10}).Draw(t, "segment"),
 			IndexInterval: rapid.SampledFrom([]int64{1, 300, 4 << 10}).Draw(t, "interval"),
-			Epoch:         rapid.Int32().Draw(t, "epoch"),
 		}}
 		m.open(t)
 		m.openLog(t)
@@ -105,7 +104,7 @@ func (m *machine) append(t *rapid.T) {
 		t.Fatalf("appended [%d, %d) behind %d records", first, next, len(m.want))
 	}
 	m.want = append(m.want, recs...)
-	if h, err := batch.ParseHeader(p); err != nil || h.BaseOffset != first || h.Epoch != m.opt.Epoch {
+	if h, err := batch.ParseHeader(p); err != nil || h.BaseOffset != first || h.Epoch != m.l.Epoch() {
 		t.Fatalf("stamped %+v, %v", h, err)
 	}
 }

@@ -13,20 +13,25 @@ import (
 
 // Recovery tells what opening a log found and did.
 type Recovery struct {
-	Scanned int64         // bytes of batches checked
-	Took    time.Duration // by LogOptions.Clock
-	Cut     int64         // bytes of a torn tail that were set aside
-	CutFile string        // where they are, relative to the root; the last one, if there are several
+	Clean    bool          // the log had been closed in order
+	Mark     uint64        // offset of the durable mark that was believed; 0 without one
+	Scanned  int64         // bytes of batches checked
+	Took     time.Duration // by LogOptions.Clock
+	Cut      int64         // bytes of a torn tail that were set aside
+	CutFile  string        // where they are, relative to the root; the last one, if there are several
+	Repaired []string      // small files of which a copy was damaged or missing, and what became of that
+	Migrated bool          // the log has files of the format before marks and epochs only
 
-	// Possible loss: whole batches lay behind a hole and were set aside with what was cut. Offsets [LostFrom, LostNext)
-	// were given to records once and will be given again. Equal: nothing of the kind.
+	// Possible loss: whole batches lay behind a hole and were set aside with what was cut, or readers had been shown more
+	// than is left. Offsets [LostFrom, LostNext) were given to records once and will be given again, in another epoch.
+	// Equal: nothing of the kind.
 	LostFrom, LostNext uint64
 }
 
 // lost widens the range of possible loss.
 func (r *Recovery) lost(from, next uint64) {
 	if r.LostFrom == r.LostNext {
-		r.LostFrom = from
+		r.LostFrom, r.LostNext = from, next
 	}
 	r.LostFrom, r.LostNext = min(r.LostFrom, from), max(r.LostNext, next)
 }
@@ -56,12 +61,20 @@ type opener struct {
 	rec Recovery
 
 	named []*segment // by base; sizes are the files'
-	spare bool       // there is a next.seg
+	spare *segment   // next.seg, while it is not in named; nil: there is none, or none that counts
 	names map[string]bool
+
+	mark   mark // the newest
+	marked bool // there is one
+	table  bool // the epoch table was read, and not made from batches
+	clean  bool // the log was closed in order, and the files agree
+
+	broken error // why the log can only be read: from then on nothing is changed
 }
 
 // openLog opens the log in dir, or makes an empty one there. Whatever is found, a crash at any point of it and another
-// opening lead to the same end.
+// opening lead to the same end. Errors are those of listing and reading, and of making a new log; what else is wrong is
+// told by Err of the log, which can be read as far as it is whole.
 func openLog(fs FS, dir string, o LogOptions, log *zap.Logger) (*Log, Recovery, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -69,6 +82,7 @@ func openLog(fs FS, dir string, o LogOptions, log *zap.Logger) (*Log, Recovery, 
 	}
 	began := o.Clock()
 	p := opener{l: &Log{fs: fs, dir: dir, opt: o, log: log}, names: make(map[string]bool)}
+	p.l.progress.marks.dir = dir
 	if err := p.run(); err != nil {
 		return nil, p.rec, errors.Join(err, p.abandon())
 	}
@@ -80,9 +94,17 @@ func (p *opener) run() error {
 	if err := p.list(); err != nil {
 		return err
 	}
-	if err := p.checkNames(); err != nil {
+	if err := p.loadFacts(); err != nil {
 		return err
 	}
+	if p.isNew() {
+		if err := p.create(); err != nil {
+			return err
+		}
+		p.publish()
+		return nil
+	}
+	p.checkNames()
 	if err := p.recover(); err != nil {
 		return err
 	}
@@ -92,10 +114,11 @@ func (p *opener) run() error {
 
 // abandon closes what a failed opening had opened.
 func (p *opener) abandon() error {
-	var errs []error
-	for _, s := range p.named {
-		if s.live != nil {
+	errs := []error{p.l.progress.marks.close(ByOpen)}
+	for _, s := range append(p.named, p.spare) {
+		if s != nil && s.live != nil {
 			errs = append(errs, s.live.release(ByOpen))
+			s.live = nil
 		}
 	}
 	return errors.Join(errs...)
@@ -117,7 +140,7 @@ func (p *opener) list() error {
 		case e.Dir:
 			p.foreign(e)
 		case e.Name == spareName:
-			p.spare = true
+			p.spare = &segment{unnamed: true}
 		case strings.HasSuffix(e.Name, tmpEnding) && isOurs(strings.TrimSuffix(e.Name, tmpEnding)):
 			if err := p.l.fs.Remove(ByOpen, p.l.path(e.Name)); err != nil {
 				return fmt.Errorf("remove an unfinished file: %w", err)
@@ -146,35 +169,72 @@ func splitName(name string) (base uint64, ending string, ok bool) {
 	return base, name[baseDigits:], err == nil && name[0] != '+'
 }
 
-// isOurs tells the names that a log makes: segment, index, and cut bytes.
+// isOurs tells the names that a log makes: segment, index, cut bytes, and the small files.
 func isOurs(name string) bool {
+	switch strings.TrimSuffix(name, secondCopy) {
+	case epochsName, gapsName:
+		return true
+	}
 	_, ending, ok := splitName(name)
-	return ok && (ending == logEnding || ending == idxEnding || strings.HasSuffix(ending, cutEnding))
+	return name == marksName || ok && (ending == logEnding || ending == idxEnding || strings.HasSuffix(ending, cutEnding))
 }
 
-// checkNames fails for holes that names and sizes show. They are never closed by renumbering (C6, C8).
-func (p *opener) checkNames() error {
+// checkNames finds what names and sizes show to be missing. It is never closed by renumbering (C6, C8). A segment that is
+// missing in the middle does not show: the one before it then seems to reach further than it does, and reads find out.
+func (p *opener) checkNames() {
 	if len(p.named) == 0 {
-		return nil
+		return
 	}
-	if first := p.named[0]; first.base != 0 {
-		return p.hole(0, first.base, first, "the log's first segments are missing")
+	if first := p.named[0]; first.base != 0 && !p.declared(0, first.base) {
+		p.damage(0, first.base, p.l.place(first.base, 0), "the log's first segments are missing")
 	}
 	for i, s := range p.named[:len(p.named)-1] {
 		after := p.named[i+1]
 		s.end.Store(after.base)
-		if s.size.Load() < minBatch {
-			return p.hole(s.base, after.base, s, "the file is too short to hold a batch")
+		for _, g := range p.l.gaps {
+			if g.Next == after.base && g.From >= s.base {
+				s.end.Store(g.From)
+			}
+		}
+		if end := s.end.Load(); s.size.Load() < minBatch && end > s.base {
+			p.damage(s.base, end, p.l.place(s.base, s.size.Load()), "the file is too short to hold a batch")
 		}
 	}
-	return nil
 }
 
-func (p *opener) hole(from, next uint64, s *segment, why string) error {
-	return fmt.Errorf("open log %s: %w", p.l.dir, &CorruptError{From: from, Next: next, Where: p.l.place(s.base, s.size.Load()), Why: why})
+// declared tells whether a declared gap covers [from, next).
+func (p *opener) declared(from, next uint64) bool {
+	for _, g := range p.l.gaps {
+		if g.From <= from && next <= g.Next {
+			return true
+		}
+	}
+	return false
 }
 
-// publish makes the log from what is now known to be there. Everything was synced on the way.
+// damage makes the log one that is only read. The first damage is the one that is told.
+func (p *opener) damage(from, next uint64, where, why string) {
+	p.breaks(fmt.Errorf("%w; `sluice verify` lists all damage, `sluice repair` sets it aside",
+		&CorruptError{From: from, Next: next, Where: where, Why: why}))
+}
+
+func (p *opener) breaks(why error) {
+	if p.broken == nil {
+		p.broken = why
+	}
+}
+
+// apply changes something, unless the log can only be read; from an error on that is the case.
+func (p *opener) apply(change func() error) {
+	if p.broken != nil {
+		return
+	}
+	if err := change(); err != nil {
+		p.breaks(full(fmt.Errorf("recover %s: %w; it is read only until a restart finds this mended", p.l.dir, err)))
+	}
+}
+
+// publish makes the log from what is now known to be there. Everything below its end is durable.
 func (p *opener) publish() {
 	l := p.l
 	active := p.named[len(p.named)-1]
@@ -182,10 +242,17 @@ func (p *opener) publish() {
 	for _, s := range p.named[:len(p.named)-1] {
 		l.list.bytes += s.size.Load()
 	}
-	l.oldest.Store(p.named[0].base)
+	end, _ := active.written.get()
 	l.state.Store(&state{active: active})
 	l.next.Store(active.end.Load())
 	l.durable.Store(active.end.Load())
+	l.progress.mu.base, l.progress.mu.tail = active.base, end
+	l.progress.clean, p.rec.Clean = p.clean, p.clean
+	l.indexWanted.Store(active.front.pos > 0)
+	l.progress.seen = p.mark.epoch
+	if p.broken != nil {
+		l.fail(p.broken)
+	}
 }
 
 // maxOffset bounds the offsets a log can reach.

@@ -8,9 +8,11 @@ import (
 // rebuildStep is how many bytes of a segment one Maintain scans for a new index, so that a roll never waits long for it.
 const rebuildStep = 4 << 20
 
-// rebuild is an index file being built anew, for a sealed segment whose index readers found missing or damaged.
+// rebuild is an index being built: the file of a sealed segment whose index readers found missing or damaged, or, in
+// memory, what opening did not scan of the active one.
 type rebuild struct {
 	v     view
+	front bool // in memory
 	w     window
 	index *memIndex
 	at    spot
@@ -44,22 +46,35 @@ func (l *Log) rebuildIndex() error {
 	if err == nil && !done {
 		return nil
 	}
-	if done {
-		err = l.writeIndex(ByRoller, r.v.base, r.index, r.v.end, r.v.size)
+	switch {
+	case done && r.front:
+		l.splice(r.v.seg, r.index)
+	case done:
+		if err = l.writeIndex(ByRoller, r.v.base, r.index, r.v.end, r.v.size); err == nil {
+			r.v.seg.summary.Store(nil)
+			r.v.seg.badIndex.Store(false)
+		}
 	}
-	if err == nil {
-		r.v.seg.summary.Store(nil)
-		r.v.seg.badIndex.Store(false)
-	}
-	return errors.Join(err, r.stop())
+	return errors.Join(err, r.stop(ByRoller))
 }
 
-// withoutIndex finds a sealed segment that needs an index and was not tried yet.
+// splice shows readers the index of what lay before the mark, unless the segment was sealed meanwhile.
+func (l *Log) splice(s *segment, front *memIndex) {
+	l.list.Lock()
+	defer l.list.Unlock()
+	s.front = spot{}
+	delete(l.rebuild.seen, s) // it may need a file, too, once it is sealed
+	if s.live != nil {
+		s.lookup = &spliced{front: front, back: s.index}
+	}
+}
+
+// withoutIndex finds a segment that needs an index and was not tried yet.
 func (l *Log) withoutIndex() *segment {
 	l.list.RLock()
 	defer l.list.RUnlock()
 	for _, s := range l.list.segs {
-		if s.live == nil && s.badIndex.Load() && !l.rebuild.seen[s] {
+		if (s.live == nil && s.badIndex.Load() || s.live != nil && s.front.pos > 0) && !l.rebuild.seen[s] {
 			return s
 		}
 	}
@@ -75,12 +90,13 @@ func (r *rebuild) start(l *Log, s *segment) error {
 	if err != nil {
 		return err
 	}
-	v.file, err = l.fs.Open(ByRoller, l.path(segmentName(s.base)))
-	if err != nil {
+	if r.front = v.held != nil; r.front {
+		v.size, v.end = s.front.pos, s.front.off
+	} else if v.file, err = l.fs.Open(ByRoller, l.path(segmentName(s.base))); err != nil {
 		return fmt.Errorf("open a segment to index it: %w", err)
 	}
 	r.v, r.at = v, spot{0, s.base}
-	r.w = window{by: ByRoller, file: v.file, limit: v.size}
+	r.w = r.v.window(ByRoller)
 	r.index = newMemIndex(l.opt.SegmentBytes, l.opt.IndexInterval)
 	return nil
 }
@@ -108,11 +124,16 @@ func (r *rebuild) step(l *Log) (done bool, err error) {
 }
 
 // stop ends work on a segment, finished or not.
-func (r *rebuild) stop() error {
+func (r *rebuild) stop(by By) error {
 	if r.v.seg == nil {
 		return nil
 	}
-	err := r.v.file.Close(ByRoller)
+	var err error
+	if r.v.held != nil {
+		err = r.v.held.release(by)
+	} else {
+		err = r.v.file.Close(by)
+	}
 	r.v, r.w, r.index = view{}, window{}, nil
 	if err != nil {
 		return fmt.Errorf("close an indexed segment: %w", err)

@@ -3,255 +3,203 @@ package disk
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+
+	"sluice/sched"
+	"sluice/wire/batch"
 )
 
-// recover finds the end of the log. Only the last named segment and the spare can hold anything that is not known to be
-// whole; they are scanned, what is torn is set aside (I7), and the spare, if batches are in it, becomes the last segment.
+// recover finds the end of the log. Every segment before the last named one was synced before its successor got its
+// name; so only the last one and the spare, from the durable mark on, can hold anything that is not known to be whole.
+// They are scanned there, what is torn is set aside (I7), and the spare, if batches are in it, becomes the last segment.
 func (p *opener) recover() error {
-	var end uint64
-	if n := len(p.named); n > 0 {
-		last := p.named[n-1]
-		if err := p.openSegment(last, segmentName(last.base)); err != nil {
+	last, err := p.openLast()
+	if err != nil {
+		return err
+	}
+	if err := p.openSpare(); err != nil {
+		return err
+	}
+	p.clean = p.isClean(last)
+	fresh := p.clean || p.refresh(last)
+	if p.l.epochTable() == nil {
+		if err := p.rebuildEpochs(); err != nil {
 			return err
 		}
-		end = last.end.Load()
 	}
-	if p.spare {
-		if err := p.recoverSpare(end); err != nil {
-			return err
-		}
+	if !fresh {
+		p.freeze(last)
+		return nil
 	}
-	if len(p.named) == 0 {
-		return p.createFirst()
+	if err := p.findEnd(last); err != nil {
+		return err
 	}
-	last := p.named[len(p.named)-1]
-	if err := last.live.file.Sync(ByOpen); err != nil { // batches of a killed process may be in memory only
-		return fmt.Errorf("sync %s: %w", p.l.fileName(last), err)
+	end := p.named[len(p.named)-1].end.Load()
+	if p.broken == nil && p.marked && p.mark.visible > end {
+		p.rec.lost(end, p.mark.visible)
 	}
-	if last.end.Load() == 0 {
-		return p.syncDirs() // whoever made this file may have been killed before
+	if end == 0 {
+		p.apply(p.syncDirs) // whoever made the file may have been killed before
 	}
 	return nil
 }
 
-// createFirst makes the empty log's segment, durable down from the partition's directory.
-func (p *opener) createFirst() error {
-	l := p.l
-	name := l.path(segmentName(0))
-	f, err := l.fs.Create(ByOpen, name)
-	if err != nil {
-		return full(fmt.Errorf("create %s: %w", name, err))
+// openLast opens the last named segment. Where none is left, one without a file stands for those that are missing, or,
+// if a creation or a first roll was cut short, a new one is made.
+func (p *opener) openLast() (*segment, error) {
+	if len(p.named) == 0 && p.floor() == 0 {
+		if err := p.createFirst(); err != nil {
+			return nil, err
+		}
+		return p.named[0], nil
 	}
-	s := &segment{live: newHandle(f), index: newMemIndex(l.opt.SegmentBytes, l.opt.IndexInterval)}
-	p.named = append(p.named, s)
-	size := nextAllocation(0, l.opt.SegmentBytes)
-	if err := f.Allocate(ByOpen, size); err != nil {
-		return full(fmt.Errorf("allocate %d bytes for %s: %w", size, name, err))
+	if len(p.named) == 0 {
+		s := &segment{sealed: true}
+		p.named = append(p.named, s)
+		p.damage(0, p.floor(), p.l.place(0, 0), "all named segments are missing")
+		return s, nil
 	}
-	s.allocated.Store(size)
-	if err := f.Sync(ByOpen); err != nil {
-		return fmt.Errorf("sync %s: %w", name, err)
-	}
-	return p.syncDirs()
+	s := p.named[len(p.named)-1]
+	return s, p.open(s, segmentName(s.base))
 }
 
-// openSegment opens the segment in that file, finds its end, and cuts what is torn.
-func (p *opener) openSegment(s *segment, file string) error {
-	f, err := p.l.fs.Open(ByOpen, p.l.path(file))
+func (p *opener) open(s *segment, name string) error {
+	f, err := p.l.fs.Open(ByOpen, p.l.path(name))
 	if err != nil {
 		return fmt.Errorf("open segment: %w", err)
 	}
 	s.live, s.sealed = newHandle(f), false
-	return p.recoverTail(s, file)
+	size, err := f.Size()
+	if err != nil {
+		return fmt.Errorf("size of %s: %w", p.l.path(name), err)
+	}
+	s.allocated.Store(size)
+	return nil
 }
 
-// recoverTail scans an open segment of known base, builds its index, and cuts behind the last whole batch.
-func (p *opener) recoverTail(s *segment, file string) error {
-	size, err := s.live.file.Size()
-	if err != nil {
-		return fmt.Errorf("size of %s: %w", p.l.path(file), err)
+// isClean: the log was closed in order, and nothing speaks against it.
+func (p *opener) isClean(last *segment) bool {
+	return p.l.progress.marks.have.clean() && p.l.epochTable() != nil && p.broken == nil && p.spare == nil &&
+		p.mark.base == last.base && p.mark.tail.pos == last.allocated.Load()
+}
+
+// refresh makes what is read next that which the device has: after a sync that failed, the kernel may still show bytes
+// that never got there (B1). False: a sync fails again, and the log can only be read up to its mark.
+func (p *opener) refresh(last *segment) bool {
+	for _, s := range []*segment{last, p.spare} {
+		if s == nil || s.live == nil {
+			continue
+		}
+		err := s.live.file.Sync(ByOpen)
+		if err == nil && !sched.Planted("trust-cache") {
+			err = s.live.file.Evict(ByOpen, 0, s.allocated.Load())
+		}
+		if err != nil {
+			p.breaks(fmt.Errorf("sync %s before it is scanned: %w; only what was durable before is shown, until a restart finds this mended",
+				p.l.fileName(s), err))
+			return false
+		}
 	}
+	return true
+}
+
+// freeze shows the log as far as the mark goes, without a look at what lies behind.
+func (p *opener) freeze(last *segment) {
+	m := p.mark
+	switch {
+	case p.marked && m.base == last.base:
+		p.ends(last, m.tail)
+	case p.marked && m.base > last.base && p.spare != nil:
+		p.spare.base = m.base
+		p.ends(last, tail{spot: spot{m.before, m.base}})
+		p.ends(p.spare, m.tail)
+		p.named, p.spare = append(p.named, p.spare), nil
+	default:
+		p.ends(last, tail{spot: spot{0, last.base}})
+	}
+}
+
+// ends sets the end of a segment for those who write and read it.
+func (p *opener) ends(s *segment, t tail) {
+	s.size.Store(t.pos)
+	s.end.Store(t.off)
+	s.written.set(t, 0)
+}
+
+// findEnd finds where the log's batches end, given that the last named segment is open.
+func (p *opener) findEnd(last *segment) error {
+	m := p.mark
+	if p.marked && m.base > last.base {
+		return p.markIsInSpare(last)
+	}
+	if last.live == nil {
+		last.end.Store(p.floor())
+		return nil
+	}
+	var err error
+	if p.marked && m.base == last.base {
+		err = p.scanMarked(last)
+	} else {
+		if p.marked && m.tail.off > last.base { // it speaks of offsets that other names claim
+			p.tell(marksName, "the mark contradicts the segments' names; the last segment is scanned whole")
+		}
+		err = p.scan(last, tail{spot: spot{0, last.base}})
+	}
+	if err != nil {
+		return err
+	}
+	p.checkFloor(last)
+	p.apply(func() error { return p.cutTail(last, segmentName(last.base)) })
+	return p.recoverSpare(last)
+}
+
+// checkFloor: an end before what the log had reached is damage, and not to be cut.
+func (p *opener) checkFloor(s *segment) {
+	if end, floor := s.end.Load(), p.floor(); end < floor {
+		p.damage(end, floor, p.l.place(s.base, s.size.Load()), "the file ends before an offset that was durable")
+		s.end.Store(floor)
+	}
+}
+
+// scan checks batches from a proved spot on, indexes them, and takes the segment to end where they do.
+func (p *opener) scan(s *segment, from tail) error {
 	s.index = newMemIndex(p.l.opt.SegmentBytes, p.l.opt.IndexInterval)
-	w := window{by: ByOpen, file: s.live.file, limit: size}
-	at := spot{0, s.base}
-	for at.pos < size {
-		h, _, err := w.batch(at.pos, at.off, maxOffset)
+	s.lookup = s.index
+	if from.pos > 0 {
+		s.front, s.lookup = from.spot, &spliced{back: s.index}
+	}
+	w := p.window(s)
+	at, err := p.walk(&w, from, func(t tail, h batch.Header) {
+		s.index.note(t.off-s.base, t.pos, h.MaxTime, h.CRC)
+	})
+	if err != nil {
+		return fmt.Errorf("scan %s at %d: %w", p.l.fileName(s), at.pos, err)
+	}
+	s.index.publish()
+	p.ends(s, at)
+	return nil
+}
+
+// walk goes over whole batches from a spot on, and returns where they end.
+func (p *opener) walk(w *window, t tail, each func(tail, batch.Header)) (tail, error) {
+	from := t.pos
+	for t.pos < w.limit {
+		h, _, err := w.batch(t.pos, t.off, maxOffset)
 		if isBad(err) {
 			break
 		}
 		if err != nil {
-			return fmt.Errorf("scan %s at %d: %w", p.l.path(file), at.pos, err)
+			return t, err
 		}
-		s.index.note(at.off-s.base, at.pos, h.MaxTime, h.CRC)
-		at = spot{at.pos + int64(h.Size), h.Next()}
+		each(t, h)
+		t.step(h)
 	}
-	s.index.publish()
-	s.size.Store(at.pos)
-	s.end.Store(at.off)
-	s.allocated.Store(size)
-	p.rec.Scanned += at.pos
-	return p.cutTail(s, file, &w, at)
+	p.rec.Scanned += t.pos - from
+	return t, nil
 }
 
-// cutTail sets aside what follows the last whole batch, unless it is zeros: those are space allocated ahead. The copy is
-// durable before the original is cut, so a crash in between only makes the next opening find the same.
-func (p *opener) cutTail(s *segment, file string, w *window, at spot) error {
-	last, err := lastNonZero(w, at.pos)
-	if err != nil {
-		return fmt.Errorf("scan %s at %d: %w", p.l.path(file), at.pos, err)
-	}
-	if last < at.pos {
-		return nil
-	}
-	if err := p.saveCut(s.base, w, at.pos, last+1); err != nil {
-		return err
-	}
-	if next, found, err := findLost(w, at, w.limit); err != nil {
-		return fmt.Errorf("scan %s at %d: %w", p.l.path(file), at.pos, err)
-	} else if found {
-		p.rec.lost(at.off, next)
-	}
-	if err := s.live.file.Truncate(ByOpen, at.pos); err != nil {
-		return fmt.Errorf("cut the torn end of %s: %w", p.l.path(file), err)
-	}
-	if err := s.live.file.Sync(ByOpen); err != nil {
-		return fmt.Errorf("sync %s after cutting its torn end: %w", p.l.path(file), err)
-	}
-	s.allocated.Store(at.pos)
-	// An index from before the cut speaks of bytes that are gone.
-	if err := removeIfThere(p.l.fs, ByOpen, p.l.path(indexName(s.base))); err != nil {
-		return fmt.Errorf("remove the index of a cut segment: %w", err)
-	}
-	return nil
-}
-
-// lastNonZero is the position of the last byte at or after pos that is not zero; pos-1 if there is none.
-func lastNonZero(w *window, pos int64) (int64, error) {
-	last := pos - 1
-	for pos < w.limit {
-		b, err := w.peek(pos, 1)
-		if err != nil {
-			return 0, err
-		}
-		if len(b) == 0 {
-			return last, nil // the file is shorter than it said
-		}
-		for i, c := range b {
-			if c != 0 {
-				last = pos + int64(i)
-			}
-		}
-		pos += int64(len(b))
-	}
-	return last, nil
-}
-
-// saveCut copies bytes [pos, end) of a segment to a file of their own. A file that already holds just these bytes, from
-// an opening that crashed afterwards, will do.
-func (p *opener) saveCut(base uint64, w *window, pos, end int64) error {
-	l := p.l
-	name, done, err := p.cutName(fmt.Sprintf("%s-%d", baseName(base), pos), w, pos, end)
-	if err != nil {
-		return err
-	}
-	p.rec.Cut += end - pos
-	p.rec.CutFile = l.path(name)
-	if done {
-		return p.syncDir()
-	}
-	aside := l.path(name + tmpEnding)
-	f, err := l.fs.Create(ByOpen, aside)
-	if err != nil {
-		return full(fmt.Errorf("set a torn end aside: %w", err))
-	}
-	err = copyRange(f, w, pos, end)
-	if err == nil {
-		err = f.Sync(ByOpen)
-	}
-	if err = errors.Join(err, f.Close(ByOpen)); err != nil {
-		return full(fmt.Errorf("set a torn end aside in %s: %w", aside, err))
-	}
-	if err := l.fs.Rename(ByOpen, aside, l.path(name)); err != nil {
-		return full(fmt.Errorf("set a torn end aside: %w", err))
-	}
-	return p.syncDir()
-}
-
-// cutName finds a free name for cut bytes, or (done) a file that holds them already.
-func (p *opener) cutName(stem string, w *window, pos, end int64) (name string, done bool, err error) {
-	for n := 0; ; n++ {
-		name = stem + cutEnding
-		if n > 0 {
-			name = fmt.Sprintf("%s-%d%s", stem, n, cutEnding)
-		}
-		if !p.names[name] {
-			p.names[name] = true
-			return name, false, nil
-		}
-		if w == nil {
-			continue
-		}
-		if same, err := p.holds(name, w, pos, end); err != nil || same {
-			return name, same, err
-		}
-	}
-}
-
-// holds tells whether a file holds exactly the bytes [pos, end) of w.
-func (p *opener) holds(name string, w *window, pos, end int64) (same bool, err error) {
-	f, err := p.l.fs.Open(ByOpen, p.l.path(name))
-	if err != nil {
-		return false, fmt.Errorf("compare with an earlier cut: %w", err)
-	}
-	defer func() { err = errors.Join(err, f.Close(ByOpen)) }()
-	size, err := f.Size()
-	if err != nil || size != end-pos {
-		return false, err
-	}
-	var other []byte
-	for pos < end {
-		b, err := w.peek(pos, 1)
-		if err != nil {
-			return false, err
-		}
-		b = b[:min(int64(len(b)), end-pos)]
-		other = append(other[:0], b...)
-		if err := readFull(ByOpen, f, other, size-(end-pos)); err != nil {
-			return false, err
-		}
-		if string(other) != string(b) {
-			return false, nil
-		}
-		pos += int64(len(b))
-	}
-	return true, nil
-}
-
-func copyRange(f File, w *window, pos, end int64) error {
-	for from := pos; pos < end; {
-		b, err := w.peek(pos, 1)
-		if err != nil {
-			return err
-		}
-		if len(b) == 0 {
-			return io.ErrUnexpectedEOF
-		}
-		b = b[:min(int64(len(b)), end-pos)]
-		if _, err := f.WriteAt(ByOpen, b, pos-from); err != nil {
-			return err
-		}
-		pos += int64(len(b))
-	}
-	return nil
-}
-
-func (p *opener) syncDir() error {
-	if err := p.l.fs.SyncDir(ByOpen, p.l.dir); err != nil {
-		return fmt.Errorf("sync directory %s: %w", p.l.dir, err)
-	}
-	return nil
+func (p *opener) window(s *segment) window {
+	return window{by: ByOpen, file: s.live.file, limit: s.allocated.Load(), epochs: p.l.epochTable()}
 }
 
 // removeIfThere removes a file that may be missing already.

@@ -1,78 +1,95 @@
 package disk
 
 import (
-	"errors"
 	"fmt"
-	"path"
 
 	"sluice/wire/batch"
 )
 
-// recoverSpare decides what next.seg is (F1); end is the offset after the last named segment.
-//
-//	zeros only                    the roll had not come to its first append: dropped
-//	first batch continues at end  the roll had: it is the next segment and gets its name
-//	anything else                 set aside whole; batches in it that begin after end are possible loss
-func (p *opener) recoverSpare(end uint64) error {
-	name := p.l.path(spareName)
-	f, err := p.l.fs.Open(ByOpen, name)
-	if err != nil {
-		return fmt.Errorf("open the spare segment: %w", err)
-	}
-	size, err := f.Size()
-	if err != nil {
-		return fmt.Errorf("size of %s: %w", name, joinClose(err, f))
-	}
-	w := window{by: ByOpen, file: f, limit: size}
-	last, err := lastNonZero(&w, 0)
-	if err != nil {
-		return fmt.Errorf("scan %s: %w", name, joinClose(err, f))
-	}
-	if last < 0 {
-		if err := f.Close(ByOpen); err != nil {
-			return fmt.Errorf("close %s: %w", name, err)
-		}
-		if err := p.l.fs.Remove(ByOpen, name); err != nil {
-			return fmt.Errorf("remove the unused spare: %w", err)
-		}
+// openSpare opens next.seg and looks whether anything is in it. One without is dropped: the roll had not come to its
+// first append.
+func (p *opener) openSpare() error {
+	s := p.spare
+	if s == nil {
 		return nil
 	}
-	_, _, err = w.batch(0, end, maxOffset)
-	if err == nil {
-		return p.adoptSpare(&segment{base: end, live: newHandle(f), unnamed: true})
-	}
-	if !isBad(err) {
-		return fmt.Errorf("scan %s: %w", name, joinClose(err, f))
-	}
-	return p.setSpareAside(&w, end, last+1)
-}
-
-// adoptSpare finishes the roll: the predecessor is cut to size and synced before anything can follow it, then the spare
-// gets its name, and only then may it be taken for the active segment.
-func (p *opener) adoptSpare(s *segment) error {
-	l := p.l
-	n := len(p.named)
-	p.named = append(p.named, s) // from here on abandon closes it
-	if n > 0 && p.named[n-1].base != s.base {
-		if err := p.sealPredecessor(p.named[n-1]); err != nil {
-			return err
-		}
-	} else if n > 0 { // an empty file has the name that the spare is about to get, and gives way
-		empty := p.named[n-1]
-		p.named = append(p.named[:n-1], s)
-		if err := empty.live.release(ByOpen); err != nil {
-			return fmt.Errorf("close an empty segment: %w", err)
-		}
-	}
-	if err := p.recoverTail(s, spareName); err != nil {
+	if err := p.open(s, spareName); err != nil {
 		return err
 	}
-	name := l.path(segmentName(s.base))
-	if err := l.fs.Rename(ByOpen, l.path(spareName), name); err != nil {
-		return full(fmt.Errorf("rename %s to %s: %w", l.path(spareName), name, err))
+	w := p.window(s)
+	last, err := lastNonZero(&w, 0)
+	if err != nil {
+		return fmt.Errorf("scan %s: %w", p.l.path(spareName), err)
 	}
-	s.unnamed = false
-	return p.syncDir()
+	s.size.Store(last + 1)
+	if last >= 0 {
+		return nil
+	}
+	p.spare = nil
+	if err := s.live.release(ByOpen); err != nil {
+		return fmt.Errorf("close %s: %w", p.l.path(spareName), err)
+	}
+	p.apply(func() error { return p.l.fs.Remove(ByOpen, p.l.path(spareName)) })
+	return nil
+}
+
+// recoverSpare decides what next.seg is (F1), given the end of the last named segment.
+//
+//	first batch continues there  the roll had come to its first append: it is the next segment and gets its name
+//	anything else                set aside whole; batches in it that begin after the end are possible loss
+func (p *opener) recoverSpare(last *segment) error {
+	s := p.spare
+	if s == nil {
+		return nil
+	}
+	w := p.window(s)
+	end := last.end.Load()
+	_, _, err := w.batch(0, end, maxOffset)
+	if err != nil && !isBad(err) {
+		return fmt.Errorf("scan %s: %w", p.l.path(spareName), err)
+	}
+	if err != nil {
+		p.apply(func() error { return p.setSpareAside(s, end) })
+		return nil
+	}
+	s.base = end
+	p.named, p.spare = append(p.named, s), nil
+	if err := p.scan(s, tail{spot: spot{0, end}}); err != nil {
+		return err
+	}
+	p.checkFloor(s)
+	p.adopt(last, s)
+	return nil
+}
+
+// adopt finishes the roll: the predecessor is cut to size and synced before anything can follow it, then the spare gets
+// its name, and only then may it be taken for the active segment. In a log that can only be read it keeps its name.
+func (p *opener) adopt(last, s *segment) {
+	if last.base == s.base { // an empty file has the name that the spare is about to get, and gives way
+		p.named = append(p.named[:len(p.named)-2], s)
+		p.apply(func() error { return p.giveUp(last) })
+	} else {
+		p.apply(func() error { return p.cutTail(last, segmentName(last.base)) })
+		p.apply(func() error { return p.sealPredecessor(last) })
+	}
+	p.apply(func() error { return p.cutTail(s, spareName) })
+	p.apply(func() error {
+		name := p.l.path(segmentName(s.base))
+		if err := p.l.fs.Rename(ByOpen, p.l.path(spareName), name); err != nil {
+			return fmt.Errorf("rename %s to %s: %w", p.l.path(spareName), name, err)
+		}
+		s.unnamed = false
+		return p.l.syncDir(ByOpen)
+	})
+}
+
+func (p *opener) giveUp(empty *segment) error {
+	h := empty.live
+	empty.live = nil
+	if err := h.release(ByOpen); err != nil {
+		return fmt.Errorf("close an empty segment: %w", err)
+	}
+	return nil
 }
 
 func (p *opener) sealPredecessor(s *segment) error {
@@ -80,57 +97,49 @@ func (p *opener) sealPredecessor(s *segment) error {
 	if err := l.cutToSize(ByOpen, s); err != nil {
 		return err
 	}
-	if s.size.Load() < minBatch {
-		return p.hole(s.base, s.end.Load(), s, "the file is too short to hold a batch")
-	}
 	// As at a roll: without its index the segment is only slower to read.
-	if err := l.writeIndex(ByOpen, s.base, s.index, s.end.Load(), s.size.Load()); err != nil {
-		l.log.Sugar().Warnf("recovery goes on without an index: %v", err)
+	if ix := s.whole(); ix != nil {
+		if err := l.writeIndex(ByOpen, s.base, ix, s.end.Load(), s.size.Load()); err != nil {
+			l.log.Sugar().Warnf("recovery goes on without an index: %v", err)
+		}
 	}
 	return l.seal(ByOpen, s)
 }
 
 // setSpareAside keeps a spare that doesn't continue the log under a name of its own.
-func (p *opener) setSpareAside(w *window, end uint64, used int64) error {
+func (p *opener) setSpareAside(s *segment, end uint64) error {
 	l := p.l
 	stem := baseName(end)
-	if b, err := w.peek(0, batch.HeaderSize); err == nil {
-		if h, err := batch.ParseHeader(b); err == nil && h.BaseOffset <= maxOffset {
-			stem = baseName(h.BaseOffset)
-		}
+	w := p.window(s)
+	b, err := w.peek(0, batch.HeaderSize)
+	if err != nil {
+		return fmt.Errorf("scan %s: %w", l.path(spareName), err)
 	}
-	next, found, err := findLost(w, spot{0, end}, w.limit)
-	if err == nil {
-		err = w.file.Sync(ByOpen) // a killed process may have left it in memory only
+	if h, err := batch.ParseHeader(b); err == nil && h.BaseOffset <= maxOffset {
+		stem = baseName(h.BaseOffset)
 	}
-	if err = joinClose(err, w.file); err != nil {
+	next, found, err := findLost(&w, spot{0, end}, w.limit)
+	if err != nil {
 		return fmt.Errorf("scan %s: %w", l.path(spareName), err)
 	}
 	if found {
 		p.rec.lost(end, next)
+	}
+	if err := s.live.file.Sync(ByOpen); err != nil { // after a clean stop it was not synced yet
+		return fmt.Errorf("sync %s: %w", l.path(spareName), err)
 	}
 	name, _, err := p.cutName(stem, nil, 0, 0)
 	if err != nil {
 		return err
 	}
 	if err := l.fs.Rename(ByOpen, l.path(spareName), l.path(name)); err != nil {
-		return full(fmt.Errorf("set the spare segment aside: %w", err))
+		return fmt.Errorf("set the spare segment aside: %w", err)
 	}
-	p.rec.Cut += used
+	p.rec.Cut += s.size.Load()
 	p.rec.CutFile = l.path(name)
-	return p.syncDir()
-}
-
-// syncDirs makes the partition's directory, and its name in the topic's, durable.
-func (p *opener) syncDirs() error {
-	if err := p.syncDir(); err != nil {
+	p.spare = nil
+	if err := l.syncDir(ByOpen); err != nil {
 		return err
 	}
-	if err := p.l.fs.SyncDir(ByOpen, path.Dir(p.l.dir)); err != nil {
-		return fmt.Errorf("sync directory %s: %w", path.Dir(p.l.dir), err)
-	}
-	return nil
+	return s.live.release(ByOpen)
 }
-
-// joinClose adds the result of closing f, which an opening gives up, to err.
-func joinClose(err error, f File) error { return errors.Join(err, f.Close(ByOpen)) }

@@ -3,7 +3,7 @@ package disk
 // resume finds the damage that stopped a walk, and where the segment's batches go on behind it: the nearest batch that can
 // be proved, else the segment's end. What lies between is what readers must step over, so near matters. Errors: I/O.
 func (l *Log) resume(by By, v *view, tr trail) (hole, good spot, err error) {
-	w := &window{by: by, file: v.file, limit: v.size}
+	w := v.window(by)
 	hole = tr.at
 	if tr.passed != tr.at {
 		_, _, err := w.batch(tr.passed.pos, tr.passed.off, v.end)
@@ -13,7 +13,7 @@ func (l *Log) resume(by By, v *view, tr trail) (hole, good spot, err error) {
 			return hole, hole, err
 		}
 	}
-	good, err = l.resumeBehind(w, v, hole)
+	good, err = l.resumeBehind(&w, v, hole)
 	return hole, good, err
 }
 

@@ -38,14 +38,14 @@ func (l *Log) Scrub(c *ScrubCursor, max int64) (n int64, err error) {
 		c.base, c.at = v.base, spot{0, v.base}
 		c.w.from, c.w.n = 0, 0 // what was read in the last round is read again
 	}
-	if err := l.openSealed(&v, v.base); err != nil {
+	if err := l.openSealed(&v); err != nil {
 		c.leave(&v) // or one file that cannot be opened would keep the others from being read
 		return 0, err
 	}
 	defer v.release(&err)
 	c.file = patient{File: v.file}
 	v.file = &c.file
-	c.w.by, c.w.file, c.w.limit = ByScrub, v.file, v.size
+	c.w.by, c.w.file, c.w.limit, c.w.epochs = ByScrub, v.file, v.size, v.epochs
 	// The bytes of the device are wanted, not those that the kernel remembers; where that fails, those are all there is.
 	_ = v.file.Evict(ByScrub, c.at.pos, min(max, v.size)+windowSize)
 	n, err = l.scrub(&v, c, max)
@@ -71,7 +71,7 @@ func (l *Log) sealedFrom(base uint64) (v view, ok bool, err error) {
 		return view{}, false, nil
 	}
 	s := segs[i]
-	return view{seg: s, base: s.base, end: s.end.Load(), size: s.size.Load()}, true, nil
+	return view{seg: s, base: s.base, end: s.end.Load(), size: s.size.Load(), log: l, epochs: l.epochTable()}, true, nil
 }
 
 func (l *Log) scrub(v *view, c *ScrubCursor, max int64) (n int64, err error) {

@@ -31,6 +31,7 @@ type segment struct {
 	size atomic.Int64
 	end  atomic.Uint64
 
+	written   written      // stored by the writer for the flusher: size and end, as one
 	allocated atomic.Int64 // bytes the file is known to be long; a hint: the writer may pass it, and a cut back lowers it
 	rolled    atomic.Bool  // stored by the writer after its last append here
 	synced    atomic.Bool  // stored by the flusher: rolled, and every byte durable
@@ -42,12 +43,23 @@ type segment struct {
 
 	// Guarded by Log.list; nil once sealed. The stage at work on an unsealed segment (writer, flusher, roller) needs no
 	// lock: only the roller changes them, and only after the others have let go (synced).
-	live  *handle
-	index *memIndex
+	live   *handle
+	index  *memIndex // the writer's
+	lookup points    // what readers search: index, or index with what lies before it
 
 	// Roller only.
 	unnamed bool // the file is still called next.seg
 	sealed  bool
+	front   spot // where index begins; what lies before is not indexed yet
+}
+
+// whole is the segment's index, if there is one from its start to its end. The stage that seals it may call it.
+func (s *segment) whole() whole {
+	if sp, ok := s.lookup.(*spliced); ok && sp.front == nil {
+		return nil
+	}
+	ix, _ := s.lookup.(whole)
+	return ix
 }
 
 // handle is an open file that readers may hold beyond the moment its segment is sealed.

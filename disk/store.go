@@ -130,8 +130,11 @@ func (s *Store) saveNode() error {
 func (s *Store) NodeID() string { return s.node.ID }
 
 // OpenLog opens a partition of an existing topic, and creates an empty log when there is none. A log is open once at a
-// time. Errors: *CorruptError when segments are missing (other logs open all the same), fs.ErrNotExist for an unknown
-// topic, ErrNoSpace, I/O; Recovery then holds what was done before.
+// time. One that is damaged, or cannot be recovered, opens for reading: its Err tells why, and what to do. Any goroutine;
+// different logs may be opened at once.
+//
+// Errors: fs.ErrNotExist for an unknown topic, I/O when the log's files cannot be listed or read, and whatever keeps a new
+// log from being made, ErrNoSpace above all. Recovery then holds what was done before. See BrokenLog.
 func (s *Store) OpenLog(by By, topic string, partition int, o LogOptions) (*Log, Recovery, error) {
 	if _, err := s.readTopic(by, topic); err != nil {
 		return nil, Recovery{}, fmt.Errorf("open log %s/%d: %w", topic, partition, err)
@@ -147,6 +150,22 @@ func (s *Store) OpenLog(by By, topic string, partition int, o LogOptions) (*Log,
 	}
 	l.onClose = func() { s.give(dir) }
 	return l, rec, nil
+}
+
+// BrokenLog stands for a log that could not be opened at all: reads and appends answer why, and Close is all there is to
+// do with it.
+func (s *Store) BrokenLog(topic string, partition int, why error) *Log {
+	dir := path.Join(topicsDir, topic, fmt.Sprint(partition))
+	if err := s.take(dir); err != nil {
+		panic(fmt.Sprintf("BUG: %v", err))
+	}
+	l := &Log{fs: s.fs, dir: dir, log: s.log, unreadable: why, onClose: func() { s.give(dir) }}
+	l.epochs.Store(&epochTable{{}})
+	seg := &segment{sealed: true}
+	l.list.segs = []*segment{seg}
+	l.state.Store(&state{active: seg})
+	l.fail(why)
+	return l
 }
 
 func (s *Store) take(dir string) error {

@@ -11,8 +11,16 @@ import (
 // Errors: I/O.
 func (l *Log) OffsetAt(ms int64) (uint64, error) {
 	next := l.next.Load()
+	if l.unreadable != nil {
+		_, err := l.pick(0)
+		return 0, err
+	}
 	for from := l.Oldest(); from < next; {
 		off, end, err := l.offsetAt(from, next, ms)
+		if damage, ok := errors.AsType[*CorruptError](err); ok {
+			from = damage.Next
+			continue
+		}
 		if err != nil {
 			return 0, err
 		}
@@ -36,11 +44,7 @@ func (l *Log) offsetAt(from, next uint64, ms int64) (off, end uint64, err error)
 		return v.end, v.end, nil // without opening a file
 	}
 	if v.held == nil {
-		err := l.openSealed(&v, from)
-		if _, missing := errors.AsType[*CorruptError](err); missing {
-			return v.end, v.end, nil
-		}
-		if err != nil {
+		if err := l.openSealed(&v); err != nil {
 			return 0, 0, err
 		}
 	}
@@ -51,7 +55,7 @@ func (l *Log) offsetAt(from, next uint64, ms int64) (off, end uint64, err error)
 // scanForTime starts at the last batch that the index knows to have nothing late enough before it. Should that turn out
 // wrong, it starts again from the segment's start.
 func (l *Log) scanForTime(v *view, ms int64) (uint64, error) {
-	w := &window{by: ByReader, file: v.file, limit: v.size}
+	w := v.window(ByReader)
 	if at, ok := l.search(v, func(e entry) bool { return e.before >= ms }); ok {
 		tr := startAt(at)
 		if off, err := w.firstAt(v, &tr, ms); !isBad(err) {

@@ -60,7 +60,8 @@ func golden(t *testing.T, name, got string) {
 // TestGoldenRoll is the life of a log in operations: who does what, and in which order (I8, F1).
 func TestGoldenRoll(t *testing.T) {
 	var tr tracer
-	f := fstest.Trace(fstest.NewMem(), tr.line)
+	mem := fstest.NewMem()
+	f := fstest.Trace(mem, tr.line)
 	e := &env{fs: f, opt: disk.LogOptions{SegmentBytes: 256 << 10, IndexInterval: 4 << 10}}
 	e.s = openStore(t, f)
 	must(t, e.s.CreateTopic(disk.ByController, "t", nil))
@@ -73,9 +74,10 @@ func TestGoldenRoll(t *testing.T) {
 		for e.l.Next()%12 < 10 {
 			goldenAppend(t, e, p)
 		}
-		tr.title("sync")
+		tr.title("sync, and the durable mark")
 		_, err := e.l.Sync()
 		must(t, err)
+		must(t, e.l.Mark(disk.ByFlusher))
 		tr.title("fill up, and append into the spare before anything is synced")
 		for fits(e.l, len(p)) {
 			goldenAppend(t, e, p)
@@ -87,15 +89,26 @@ func TestGoldenRoll(t *testing.T) {
 		tr.title("sync: the old segment, then the new")
 		_, err = e.l.Sync()
 		must(t, err)
+		must(t, e.l.Mark(disk.ByFlusher))
 		tr.title("maintain: finish the roll")
 		e.maintain(t)
 	}
 	tr.title("close")
 	must(t, e.l.Close())
-	tr.title("open again")
+	tr.title("open again, and begin to append")
 	e.openLog(t)
+	e.begin(t)
+	goldenAppend(t, e, p)
+	im := takeImage(t, mem)
+	sofar := tr.take()
 	must(t, e.l.Close())
-	lines := tr.take()
+	tr.take()
+	putImage(t, mem, im)
+	tr.title("after a kill: scan behind the mark, and begin with a new epoch")
+	e.openLog(t)
+	e.begin(t)
+	must(t, e.l.Close())
+	lines := append(sofar, tr.take()...)
 	for _, line := range lines {
 		if strings.HasPrefix(line, "writer ") && !strings.HasPrefix(line, "writer write ") {
 			t.Errorf("on the append path: %s", line)

@@ -104,11 +104,11 @@ func saveTwofold(f FS, by By, name string, value any) error {
 func writeAside(f FS, by By, name string, text []byte) error {
 	aside := name + tmpEnding
 	if err := removeIfThere(f, by, aside); err != nil {
-		return err
+		return unmade(err)
 	}
 	file, err := f.Create(by, aside)
 	if err != nil {
-		return err
+		return unmade(err)
 	}
 	_, err = file.WriteAt(by, text, 0)
 	if err == nil {

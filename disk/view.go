@@ -14,25 +14,34 @@ type view struct {
 	size  int64  // bytes of whole batches
 	end   uint64 // offset after the last of them
 	file  File
-	held  *handle   // of an unsealed segment
-	index *memIndex // of an unsealed segment
+	held  *handle // of an unsealed segment
+	index points  // of an unsealed segment
+
+	log    *Log
+	epochs epochTable
 }
 
-// view pins the segment that holds offset from. Errors: ErrOutOfRange, *CorruptError for a missing file, I/O.
+// window begins to look at the view's file.
+func (v *view) window(by By) window {
+	return window{by: by, file: v.file, limit: v.size, epochs: v.epochs}
+}
+
+// view pins the segment that holds offset from. Errors: ErrOutOfRange, *CorruptError for a missing file and between
+// segments, I/O.
 func (l *Log) view(from uint64) (view, error) {
 	v, err := l.pick(from)
 	if err != nil || v.held != nil {
 		return v, err
 	}
-	err = l.openSealed(&v, from)
+	err = l.openSealed(&v)
 	return v, err
 }
 
 // openSealed opens the file of a sealed segment for this view alone.
-func (l *Log) openSealed(v *view, from uint64) (err error) {
+func (l *Log) openSealed(v *view) (err error) {
 	v.file, err = l.fs.Open(ByReader, l.path(segmentName(v.base)))
 	if errors.Is(err, fs.ErrNotExist) {
-		return &CorruptError{From: from, Next: v.end, Where: l.place(v.base, 0), Why: "the file is missing"}
+		return &CorruptError{From: v.base, Next: v.end, Where: l.place(v.base, 0), Why: "the file is missing"}
 	}
 	if err != nil {
 		return fmt.Errorf("open to read: %w", err)
@@ -48,14 +57,20 @@ func (l *Log) pick(from uint64) (view, error) {
 	if l.list.closed {
 		return view{}, errLogClosed
 	}
+	if l.unreadable != nil {
+		return view{}, fmt.Errorf("log %s could not be opened: %w", l.dir, l.unreadable)
+	}
 	i := sort.Search(len(segs), func(i int) bool { return segs[i].base > from }) - 1
 	if i < 0 {
-		return view{}, fmt.Errorf("%w: offset %d, the oldest is %d", ErrOutOfRange, from, segs[0].base)
+		return view{}, l.hole(0, segs[0].base, l.place(segs[0].base, 0))
 	}
 	s := segs[i]
-	v := view{seg: s, base: s.base, held: s.live, index: s.index}
+	v := view{seg: s, base: s.base, held: s.live, index: s.lookup, log: l, epochs: l.epochTable()}
 	v.end = s.end.Load() // before size, as the writer stores them the other way round
 	v.size = s.size.Load()
+	if from >= v.end && i+1 < len(segs) {
+		return view{}, l.hole(v.end, segs[i+1].base, l.place(s.base, v.size))
+	}
 	if v.held != nil {
 		v.held.refs.Add(1) // cannot be dead: the log gives its own reference up under the lock
 		v.file = v.held.file
@@ -68,7 +83,9 @@ func (v *view) release(err *error) {
 	var failed error
 	switch {
 	case v.held != nil:
-		failed = v.held.release(ByReader)
+		if failed = v.held.release(ByReader); failed != nil { // the last to let go of it: the close was the log's (I6)
+			failed = v.log.fail(failed)
+		}
 	case v.file != nil:
 		failed = v.file.Close(ByReader)
 	}
