@@ -35,7 +35,10 @@ func TestA1A5A6KilledUnderLoad(t *testing.T) {
 	var sum totals
 	for round := uint64(0); sum.kills < kills && !t.Failed(); round++ {
 		t.Run(fmt.Sprintf("seed %d", seed+round), func(t *testing.T) { // the name is what to run again
-			newRound(t, seed+round).run(min(cyclesPerRound, kills-sum.kills), &sum)
+			r := newRound(t, seed+round)
+			r.vary()
+			r.sum = &sum
+			r.run(min(cyclesPerRound, kills-sum.kills))
 		})
 	}
 	t.Logf("%d kills under load, %d more while starting, %d clean stops; %d records acknowledged, %d read back; seeds %d and on",
@@ -55,34 +58,37 @@ type round struct {
 	sum  *totals
 }
 
-// newRound makes up a server: its stages, and topics whose settings make rolls, syncs and allocations happen all the time.
+// newRound is a server that may die as often as it likes.
 func newRound(t *testing.T, seed uint64) *round {
-	r := &round{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), bin: process.Binary(t), data: t.TempDir(), rec: &oracle.Recorder{}}
-	one := func(choices ...string) string { return choices[r.rng.IntN(len(choices))] }
-	set := func(name, value string) { r.args = append(r.args, "--set", name+"="+value) }
-	set("stages.writer.count", one("1", "2"))
-	set("stages.flusher.count", one("1", "2", "3"))
-	set("stages.flusher.tick", one("0", "1ms", "20ms"))
-	set("stages.conn.group_bytes", one("0", "4KiB", "64KiB"))
-	if hasSetting(t, "deaths") {
-		set("crash_loop.deaths", "0")
-	}
-	r.logs = []string{"a", "b", "b/1"}
+	r := &round{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), bin: process.Binary(t), data: t.TempDir(), rec: &oracle.Recorder{}, sum: &totals{}}
+	r.set("crash_loop.deaths", "0")
 	return r
 }
 
-// create makes the topics; settings that this server does not have yet are left out.
+func (r *round) set(name, value string) { r.args = append(r.args, "--set", name+"="+value) }
+
+func (r *round) one(choices ...string) string { return choices[r.rng.IntN(len(choices))] }
+
+// vary makes up the stages of a server under load.
+func (r *round) vary() {
+	r.logs = []string{"a", "b", "b/1"}
+	r.set("stages.writer.count", r.one("1", "2"))
+	r.set("stages.flusher.count", r.one("1", "2", "3"))
+	r.set("stages.flusher.tick", r.one("0", "1ms", "20ms"))
+	r.set("stages.conn.group_bytes", r.one("0", "4KiB", "64KiB"))
+}
+
+// create makes the topics, with settings that make rolls, syncs and allocations happen all the time.
 func (r *round) create(addr string) {
 	r.t.Helper()
 	c := r.dial(addr)
-	one := func(choices ...string) string { return choices[r.rng.IntN(len(choices))] }
 	for _, topic := range []string{"a partitions=1", "b partitions=2"} {
-		line := "CREATE " + topic + " segment.bytes=" + one("16KiB", "32KiB", "100KiB") + " flush.ms=" + one("0", "1", "10", "1000")
+		line := "CREATE " + topic + " segment.bytes=" + r.one("16KiB", "32KiB", "100KiB") + " flush.ms=" + r.one("0", "1", "10", "1000")
 		for _, s := range []struct{ name, value string }{
-			{"sync", one("data", "data", "dsync", "shutdown")},
-			{"flush.bytes", one("1KiB", "100KiB")},
-			{"flush.messages", one("1", "100")},
-			{"index.interval.bytes", one("0", "100", "4KiB")},
+			{"sync", r.one("data", "data", "dsync", "shutdown")},
+			{"flush.bytes", r.one("1KiB", "100KiB")},
+			{"flush.messages", r.one("1", "100")},
+			{"index.interval.bytes", r.one("0", "100", "4KiB")},
 		} {
 			if hasSetting(r.t, s.name) {
 				line += " " + s.name + "=" + s.value
@@ -133,8 +139,7 @@ func (r *round) killAtStart() {
 	r.sum.starts++
 }
 
-func (r *round) run(kills int, sum *totals) {
-	r.sum = sum
+func (r *round) run(kills int) {
 	s := r.start()
 	r.create(s.Text)
 	for range kills {
@@ -143,7 +148,7 @@ func (r *round) run(kills int, sum *totals) {
 			r.t.Fatal(err)
 		}
 		r.killUnder(s, l)
-		sum.acked += int(l.Acked.Load())
+		r.sum.acked += int(l.Acked.Load())
 		for r.rng.IntN(5) == 0 {
 			r.killAtStart()
 		}

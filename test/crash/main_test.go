@@ -1,10 +1,8 @@
 package crash
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -68,8 +66,7 @@ func check(t *testing.T, events []*oracle.Event) {
 	for _, v := range found[:min(len(found), 10)] {
 		t.Error(v)
 	}
-	name := filepath.Join(os.TempDir(), fmt.Sprintf("sluice-history-%s-%d.jsonl", strings.ReplaceAll(t.Name(), "/", "-"), os.Getpid()))
-	f, err := os.Create(name)
+	f, err := os.CreateTemp("", "sluice-history-"+strings.NewReplacer("/", "-", " ", "").Replace(t.Name())+"-*.jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +74,7 @@ func check(t *testing.T, events []*oracle.Event) {
 	if err := oracle.Save(f, events); err != nil {
 		t.Fatal(err)
 	}
-	t.Fatalf("%d violations; the history is in %s", len(found), name)
+	t.Fatalf("%d violations; the history is in %s", len(found), f.Name())
 }
 
 // TestHistory checks again the history that SLUICE_HISTORY names.

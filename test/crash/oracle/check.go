@@ -275,5 +275,6 @@ func (c *checker) inEpoch(have *slot, s *sending, r Record) {
 	c.epochs[s.run] = r.Epoch
 	if v, ok := c.given[place{r.Epoch, r.Offset}]; ok && v != r.Value {
 		c.fault(Inconsistent, "offset %d of epoch %d held %v before a power cut, and holds %v", r.Offset, r.Epoch, v, r.Value)
+		delete(c.given, place{r.Epoch, r.Offset}) // once is enough to tell
 	}
 }
