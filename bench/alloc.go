@@ -102,8 +102,8 @@ var allocations = []struct {
 	wrap    func(*target) error
 	limit   int64
 }{
+	{"fallocate in steps", inSteps(allocate), fromEmpty, fileMost}, // disk's way: the others are compared with it
 	{"growing", nothingReserved, fromEmpty, fileMost},
-	{"fallocate in steps", inSteps(allocate), fromEmpty, fileMost},
 	{"fallocate, KEEP_SIZE", inSteps(allocateKeepSize), fromEmpty, fileMost},
 	{"zeroed blocks", zeros, overwrite, zeroed},
 }
@@ -158,9 +158,9 @@ func measureNeighbour(ctx context.Context, dir string, d time.Duration) (t tally
 		}
 		own := func() (time.Duration, error) { return 0, fdatasync(to.f) }
 		sides = append(sides,
-			side{name: "neighbour: " + a.name + ", alone", pace: a.pace, op: to.once, bytes: rawRequest},
-			side{name: "neighbour: " + a.name + ", another file synced", pace: a.pace, op: to.once, bytes: rawRequest, beside: repeat(other.once)},
-			side{name: "neighbour: " + a.name + ", its file synced", pace: a.pace, op: to.once, bytes: rawRequest, beside: repeat(own)})
+			side{name: "neighbour " + a.name + ": alone", pace: a.pace, op: to.once, bytes: rawRequest},
+			side{name: "neighbour " + a.name + ": another file synced", pace: a.pace, op: to.once, bytes: rawRequest, beside: repeat(other.once)},
+			side{name: "neighbour " + a.name + ": its own file synced by another thread", pace: a.pace, op: to.once, bytes: rawRequest, beside: repeat(own)})
 	}
 	return alternate(ctx, d, sides)
 }
@@ -208,13 +208,13 @@ func measureMark(ctx context.Context, dir string, d time.Duration) (t tally, err
 	for _, w := range []struct {
 		name  string
 		write func(*target) error
-	}{{"without", writeThenSync}, {"with", withMark}} {
+	}{{"no mark", writeThenSync}, {"and a mark", withMark}} {
 		f, err := files.create()
 		if err != nil {
 			return tally{}, err
 		}
 		to := &target{f: f, block: noise(rawRequest), prepare: inSteps(allocate), write: w.write, wrap: fromEmpty, limit: fileMost}
-		sides = append(sides, side{name: "mark: write+fdatasync " + w.name, op: to.once, bytes: rawRequest})
+		sides = append(sides, side{name: "mark: write+fdatasync, " + w.name, op: to.once, bytes: rawRequest})
 	}
 	return alternate(ctx, d, sides)
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The long steps: W9, the roll part of W6, and what the choices behind a log's files cost. Those that compare sides do
+// The long steps: W9, the roll part of W6, what levels and settings cost, and what the choices behind a log's files cost. Those that compare sides do
 // so in turns of one run, so a round of them is as good as three of others.
 func (s suite) longSteps() []step {
 	var out []step
@@ -20,19 +20,22 @@ func (s suite) longSteps() []step {
 	for _, r := range s.rolls() {
 		out = append(out, step{"W6 rolls " + r.ack, "sluice", r.ack, 1, 0, s.withSluice(r.run)})
 	}
+	for _, conns := range []int{1, 16} {
+		out = append(out, step{fmt.Sprintf("cost %d", conns), "sluice", "see its name", conns, 1, s.withSluice(s.costs(conns))})
+	}
 	for _, block := range []int{1 << 10, 64 << 10} {
 		name := fmt.Sprintf("alloc %d KiB", block>>10)
-		out = append(out, s.compared(name, func(ctx context.Context) (tally, error) {
+		out = append(out, s.compared(name, synced, func(ctx context.Context) (tally, error) {
 			return measureAllocations(ctx, s.dir, name, block, s.measure)
 		}))
 	}
 	return append(out,
-		s.compared("neighbour", func(ctx context.Context) (tally, error) { return measureNeighbour(ctx, s.dir, s.measure) }),
-		s.compared("mark", func(ctx context.Context) (tally, error) { return measureMark(ctx, s.dir, s.measure) }))
+		s.compared("neighbour", "see its name", func(ctx context.Context) (tally, error) { return measureNeighbour(ctx, s.dir, s.measure) }),
+		s.compared("mark", synced, func(ctx context.Context) (tally, error) { return measureMark(ctx, s.dir, s.measure) }))
 }
 
-func (s suite) compared(name string, run func(context.Context) (tally, error)) step {
-	return step{name, "raw", "see its name", 1, 1, func(ctx context.Context) (tally, time.Duration, error) {
+func (s suite) compared(name, durability string, run func(context.Context) (tally, error)) step {
+	return step{name, "raw", durability, 1, 1, func(ctx context.Context) (tally, time.Duration, error) {
 		t, err := run(ctx)
 		return t, 0, err
 	}}

@@ -245,3 +245,19 @@ func TestGoalsOfLongStepsHaveRows(t *testing.T) {
 		}
 	}
 }
+
+func TestWaysAreRelativeToTheFirst(t *testing.T) {
+	r := report{facts: facts{Rounds: 3}}
+	for n, slow := range []int64{1, 100, 3} { // the second round was slow for all
+		r.rows = append(r.rows,
+			row{Round: n + 1, Name: "a: one", System: "raw", Rate: 1000 / float64(slow), P50: 100 * slow, P99: 100 * slow, P999: 100 * slow},
+			row{Round: n + 1, Name: "a: other", System: "raw", Rate: 500 / float64(slow), P50: 250 * slow, P99: 300 * slow, P999: 400 * slow},
+			row{Round: n + 1, Name: "alone", System: "raw", P50: 7})
+	}
+	var b strings.Builder
+	r.writeWays(&b)
+	text := b.String()
+	if strings.Count(text, "## a, relative") != 1 || !strings.Contains(text, "\n| one | 1.00 | 1.00 | 1.00 | 1.00 |\n| other | 0.50 | 2.50 | 3.00 | 4.00 |\n") || strings.Contains(text, "alone") {
+		t.Errorf("%s", text)
+	}
+}

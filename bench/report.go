@@ -204,6 +204,7 @@ func (r report) markdown() string {
 			b.WriteString(m.line())
 		}
 	}
+	r.writeWays(&b)
 	r.writeNotes(&b)
 	b.WriteString("\n## Not measured\n\n")
 	if f.Redis == "" {
