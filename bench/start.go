@@ -90,10 +90,26 @@ func (st *store) start(ctx context.Context, bin string, n int) (one started, err
 		one.read = time.Since(begin)
 	})
 	wg.Wait()
+	err = errors.Join(appendErr, readErr)
+	if err == nil {
+		err = st.whole(ctx, p.addr)
+	}
 	p.kill()
 	state := p.cmd.ProcessState
 	one.cpu = state.UserTime() + state.SystemTime()
-	return one, errors.Join(appendErr, readErr)
+	return one, err
+}
+
+// whole checks that a fast start is not one that has lost something: the kill took no record.
+func (st *store) whole(ctx context.Context, addr string) error {
+	if st.topics > 0 {
+		return nil
+	}
+	head, err := ask(ctx, addr, "HEAD "+topic)
+	if want := fmt.Sprint(st.next + 1); err == nil && (head["next"] != want || head["oldest"] != "0") {
+		err = fmt.Errorf("the log goes from %s to %s, and should from 0 to %s", head["oldest"], head["next"], want)
+	}
+	return err
 }
 
 // appended is the topic that the n-th start appends to, and fetch its read: another place each time, so that a cold
