@@ -95,6 +95,7 @@ type checker struct {
 	at     map[uint64]*slot // in this life
 	where  map[Value]uint64
 	epochs map[int]int32 // of the records that each run has appended, where they were read
+	active map[int]bool  // the runs that have appended for certain
 
 	// What a power cut had to keep, until a scan shows what it has kept.
 	before map[uint64]*slot
@@ -107,7 +108,7 @@ type checker struct {
 func newChecker(log string) *checker {
 	return &checker{
 		log: log, sent: map[Value]*sending{}, clients: map[uint32][]*sending{}, floor: map[*Event]mark{},
-		at: map[uint64]*slot{}, where: map[Value]uint64{}, epochs: map[int]int32{},
+		at: map[uint64]*slot{}, where: map[Value]uint64{}, epochs: map[int]int32{}, active: map[int]bool{},
 		gone: map[Value]bool{}, given: map[place]Value{},
 	}
 }
@@ -248,6 +249,7 @@ func (c *checker) seen(e *Event, r Record) *slot {
 		c.fault(RealTime, "%v is at offset %d, and when it was sent the end was at %d", r.Value, r.Offset, floor)
 	}
 	c.where[r.Value] = r.Offset
+	c.active[s.run] = true
 	have := c.at[r.Offset]
 	if have == nil {
 		have = &slot{value: r.Value, epoch: -1, since: e.Complete}

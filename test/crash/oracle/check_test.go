@@ -195,6 +195,8 @@ func TestKinds(t *testing.T) {
 		{"no new epoch behind a kill", "append 1-1 at 0\nkill\nappend 2-1 at 1\nread 0 1-1/0 2-1/0", []Kind{Epoch}},
 		{"a new epoch behind a kill", "append 1-1 at 0\nkill\nappend 2-1 at 1\nread 0 1-1/0 2-1/1", nil},
 		{"the same epoch behind a stop", "append 1-1 at 0\nstop\nappend 2-1 at 1 synced 1\nread 0 1-1/3 2-1/3", nil},
+		{"the same epoch behind a stop and a kill of a run without appends", "append 1-1 at 0\nstop\nkill\nappend 2-1 at 1 synced 1\nread 0 1-1/3 2-1/3", nil},
+		{"the same epoch behind a run whose appends a power cut took", "append 1-1 at 0\nstop\nappend 2-1 at 1 synced 1\npower\nscan 0 1-1/3\nappend 3-1 at 1 synced 1\nread 0 1-1/3 3-1/3", []Kind{Epoch}},
 		{"no new epoch behind a kill and a stop", "append 1-1 at 0\nkill\nstop\nappend 2-1 at 1 synced 1\nread 0 1-1/0 2-1/0", []Kind{Epoch}},
 		{"an epoch goes back", "append 1-1 at 0\nstop\nappend 2-1 at 1 synced 1\nread 0 1-1/1 2-1/0", []Kind{Epoch, Epoch}},
 		{"two epochs in a run", "append 1-1 at 0\nappend 1-2 at 1\nread 0 1-1/0 1-2/1", []Kind{Epoch}},

@@ -127,7 +127,10 @@ func (c *checker) atTheEnd() {
 	for i, run := range runs[min(1, len(runs)):] {
 		before := runs[i]
 		old, now := c.epochs[before], c.epochs[run]
-		unclean := slices.ContainsFunc(c.ends[before:run], func(o Op) bool { return o != Stop })
+		unclean := false
+		for i, how := range c.ends[before:run] { // a run that has not appended leaves a log as clean as it was
+			unclean = unclean || how != Stop && c.active[before+i]
+		}
 		if now < old || unclean && now == old {
 			c.fault(Epoch, "run %d has appended in epoch %d, run %d in %d, with an unclean end between: %t", before, old, run, now, unclean)
 		}
