@@ -205,7 +205,7 @@ func wantDamaged(t *testing.T, e *env, want []rec, first, next uint64) {
 	if e.l.Next() != uint64(len(want)) {
 		t.Fatalf("the end is %d, want %d", e.l.Next(), len(want))
 	}
-	for _, size := range []int{1500, 5000} {
+	for _, size := range []int{4000, 9000} {
 		got, gaps := readAround(t, e.l, size)
 		wantAround(t, got, gaps, want, first, next)
 		if len(gaps) != 1 || gaps[0] != [2]uint64{first, next} {

@@ -108,6 +108,7 @@ func (p *opener) run() error {
 	if err := p.recover(); err != nil {
 		return err
 	}
+	p.closeSpare()
 	p.publish()
 	return nil
 }

@@ -63,6 +63,11 @@ func (p *opener) scanMarked(s *segment) error {
 // mark; if they do not, the log ends there.
 func (p *opener) damagedBelow(s *segment, at spot) error {
 	m := p.mark
+	if at.pos >= m.tail.pos { // all that is there is whole, but it is not all
+		p.ends(s, tail{spot: spot{at.pos, m.tail.off}})
+		p.damage(at.off, m.tail.off, p.l.place(s.base, at.pos), "durable bytes are missing")
+		return nil
+	}
 	w := p.window(s)
 	end, err := p.walk(&w, m.tail, func(tail, batch.Header) {})
 	if err != nil {

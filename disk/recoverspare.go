@@ -25,10 +25,7 @@ func (p *opener) openSpare() error {
 	if last >= 0 {
 		return nil
 	}
-	p.spare = nil
-	if err := s.live.release(ByOpen); err != nil {
-		return fmt.Errorf("close %s: %w", p.l.path(spareName), err)
-	}
+	p.closeSpare()
 	p.apply(func() error { return p.l.fs.Remove(ByOpen, p.l.path(spareName)) })
 	return nil
 }
@@ -137,9 +134,16 @@ func (p *opener) setSpareAside(s *segment, end uint64) error {
 	}
 	p.rec.Cut += s.size.Load()
 	p.rec.CutFile = l.path(name)
-	p.spare = nil
-	if err := l.syncDir(ByOpen); err != nil {
-		return err
+	return l.syncDir(ByOpen)
+}
+
+// closeSpare lets go of a spare that did not become a segment.
+func (p *opener) closeSpare() {
+	if p.spare == nil {
+		return
 	}
-	return s.live.release(ByOpen)
+	if err := p.spare.live.release(ByOpen); err != nil {
+		p.breaks(fmt.Errorf("close %s: %w", p.l.path(spareName), err))
+	}
+	p.spare = nil
 }

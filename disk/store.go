@@ -3,6 +3,7 @@ package disk
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +17,9 @@ import (
 )
 
 const (
-	formatVersion = 1
+	// Format 2 brought marks, epochs and gaps. A directory of format 1 becomes one of format 2 by its node.json alone; its
+	// logs get the new files when they begin to take appends.
+	formatVersion = 2
 
 	root      = "."
 	lockFile  = "LOCK"
@@ -71,6 +74,10 @@ func (s *Store) start() error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		err = s.create()
+	case err == nil && s.node.Format < formatVersion:
+		s.log.Info("the data directory is brought to a newer format", zap.Int("from", s.node.Format), zap.Int("to", formatVersion))
+		s.node.Format = formatVersion
+		err = s.saveNode()
 	case err == nil && mend:
 		s.log.Warn("one copy of node.json is missing or damaged, and is written anew from the other")
 		err = s.saveNode()
@@ -90,10 +97,23 @@ func (s *Store) loadNode() (mend bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if s.node.Format > formatVersion {
-		return false, fmt.Errorf("open store: the directory has format %d, this program knows %d; use the program that wrote it, or a newer one", s.node.Format, formatVersion)
+	if newest := s.newestFormat(); newest > formatVersion {
+		return false, fmt.Errorf("open store: the directory has format %d, this program knows %d; use the program that wrote it, or a newer one", newest, formatVersion)
 	}
 	return mend, nil
+}
+
+// newestFormat looks at both copies: a newer program that was cut short while it brought the directory to its own format
+// may have written only the second one.
+func (s *Store) newestFormat() int {
+	newest := s.node.Format
+	for _, name := range []string{nodeFile, nodeFile + secondCopy} {
+		var n node
+		if text, err := readCopy(s.fs, ByOpen, name); err == nil && json.Unmarshal(text, &n) == nil {
+			newest = max(newest, n.Format)
+		}
+	}
+	return newest
 }
 
 // create gives a new directory its identity. One with topics is not new: its identity was lost, and is not guessed.

@@ -37,11 +37,11 @@ func TestStoreIdentity(t *testing.T) {
 	must(t, s.Close())
 }
 
-// TestNodeCopies: one good copy of node.json is enough and mends the other; without one, nothing is guessed or written (C9).
-func TestNodeCopies(t *testing.T) {
-	const value = `{"format":2,"node":"x","created":"2026-01-01T00:00:00Z"}`
+// TestC9H3NodeCopies: one good copy of node.json is enough and mends the other; without one, nothing is guessed or written (C9).
+func TestC9H3NodeCopies(t *testing.T) {
+	const value = `{"format":3,"node":"x","created":"2026-01-01T00:00:00Z"}`
 	newer := fmt.Sprintf(`{"value":%s,"crc32c":"%08x"}`, value, crc32.Checksum([]byte(value), crc32.MakeTable(crc32.Castagnoli)))
-	altered := strings.Replace(newer, "2", "1", 1) // format 1, under the checksum of format 2
+	altered := strings.Replace(newer, "3", "2", 1) // format 2, under the checksum of format 3
 	for _, c := range []struct {
 		name          string
 		first, second string // "": as it is; "-": gone
@@ -57,7 +57,8 @@ func TestNodeCopies(t *testing.T) {
 		{"both damaged", "x", "{}", "damaged"},
 		{"one damaged, one gone", "-", "x", "damaged"},
 		{"both gone", "-", "-", "no node.json"},
-		{"newer", newer, newer, "format 2"},
+		{"newer", newer, newer, "format 3"},
+		{"newer in one copy", "", newer, "format 3"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			mem := fstest.NewMem()

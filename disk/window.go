@@ -29,6 +29,9 @@ type window struct {
 // peek returns the bytes at pos: at least want of them, fewer only where the file or limit ends. They are valid until
 // the next call. What it takes in memory is bounded by limit and by want, which is a batch's checked size.
 func (w *window) peek(pos int64, want int) ([]byte, error) {
+	if pos >= w.limit {
+		return nil, nil
+	}
 	want = int(min(int64(want), w.limit-pos))
 	if at := pos - w.from; at >= 0 && at+int64(want) <= int64(w.n) {
 		return w.buf[at:w.n], nil
