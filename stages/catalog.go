@@ -1,6 +1,8 @@
 package stages
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -41,8 +43,10 @@ type partition struct {
 	// Each of these commands is on its way at most once, so that the queue it goes
 	// to needs one place a log and its sender never waits.
 	maintain, advance, sync once
-	waitsForSpare           atomic.Bool // stored by the writer, asked by the roller
-	dropped                 atomic.Bool // stored by the controller
+	waitsForSpare           atomic.Bool  // stored by the writer, asked by the roller
+	dropped                 atomic.Bool  // stored by the controller
+	syncSince               atomic.Int64 // stats.uptime when the sync under way began; 0: none is. Stored by the flusher
+	slow                    atomic.Bool  // that sync was told of. The tick's
 
 	subs struct { // whoever waits for the log's end to move
 		sync.Mutex
@@ -137,3 +141,22 @@ func (p *partition) String() string {
 
 // has tells whether the topic exists, whatever the partition.
 func (c *catalog) has(name []byte) bool { return (*c.topics.Load())[string(name)] != nil }
+
+// topics is the body of TOPICS.
+func (c *catalog) list() []byte {
+	var b []byte
+	all := c.all()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		var records uint64
+		var bytes int64
+		for _, p := range all[name].parts {
+			records += p.log.Next() - p.log.Oldest()
+			bytes += p.log.Info().Bytes
+		}
+		b = append(b, name...)
+		b = text.AppendInt(b, "partitions", int64(len(all[name].parts)))
+		b = text.AppendUint(b, "records", records)
+		b = append(text.AppendInt(b, "bytes", bytes), '\n')
+	}
+	return b
+}

@@ -75,13 +75,12 @@ type readRequest struct {
 	fault  error
 }
 
-// adminRequest is the part of a command that the controller needs. These are
+// adminRequest is the part of a command that administration needs. These are
 // rare, so they may allocate.
 type adminRequest struct {
 	topic    string
 	settings [][2]string
 	json     bool
-	body     []byte // answer: of TOPICS and STATS
 }
 
 // done sends a command back to whom it belongs. It never blocks.

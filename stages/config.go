@@ -83,6 +83,7 @@ type FlusherConfig struct {
 	Count int64
 	Queue int64
 	Tick  time.Duration // how often flush.ms is looked at; 0: never, only asked-for syncs
+	Slow  time.Duration // a sync that takes longer makes its log degraded
 }
 
 // ReadersConfig tunes the reader pool.
@@ -117,7 +118,7 @@ func Default() Config {
 			FrameTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, afterEOF: 500 * time.Millisecond,
 		},
 		Writer:     WriterConfig{Count: 1, Queue: 1024, Buffer: 1 << 20},
-		Flusher:    FlusherConfig{Count: 2, Queue: 1024, Tick: 50 * time.Millisecond},
+		Flusher:    FlusherConfig{Count: 2, Queue: 1024, Tick: 50 * time.Millisecond, Slow: 10 * time.Second},
 		Readers:    ReadersConfig{Count: 4, Queue: 1024, Chunk: 256 << 10},
 		Controller: ControllerConfig{Queue: 64},
 		Topic:      DefaultTopic(),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,10 +41,6 @@ func (c *controller) Run(context.Context) error {
 			cmd.err = c.create(cmd.admin.topic, cmd.admin.settings)
 		case text.VerbDrop:
 			cmd.err = c.drop(cmd.admin.topic)
-		case text.VerbTopics:
-			cmd.admin.body = c.topics()
-		case text.VerbStats:
-			cmd.admin.body = c.srv.snapshot().render(cmd.admin.json)
 		default:
 			panic(fmt.Sprintf("BUG: controller got %s", cmd.verb))
 		}
@@ -145,23 +140,4 @@ func (c *controller) drop(name string) *text.Error {
 		return storeError("remove the files of topic "+name+"; it may be back at the next start", err)
 	}
 	return nil
-}
-
-// topics is the body of TOPICS.
-func (c *controller) topics() []byte {
-	var b []byte
-	all := c.srv.catalog.all()
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		var records uint64
-		var bytes int64
-		for _, p := range all[name].parts {
-			records += p.log.Next() - p.log.Oldest()
-			bytes += p.log.Info().Bytes
-		}
-		b = append(b, name...)
-		b = text.AppendInt(b, "partitions", int64(len(all[name].parts)))
-		b = text.AppendUint(b, "records", records)
-		b = append(text.AppendInt(b, "bytes", bytes), '\n')
-	}
-	return b
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"sluice/sched"
 	"sluice/wire/text"
 )
 
@@ -115,18 +116,26 @@ func (f *flusher) tick(now time.Time) {
 }
 
 // sync makes durable what the log holds, and answers all that waited (I2).
+//
+// When it fails, the durable point stays where it is, and what was written above it
+// stays visible (I16): readers of visibility "written" have seen it, and taking it
+// back would show them two ends of one log. Each batch is proved when it is read, so a
+// page that the kernel dropped reads as CORRUPT, not as something else; and the start
+// behind it begins a new epoch, which tells apart what took these offsets since (I3).
 func (f *flusher) sync(p *partition) {
 	p.f.listed = false
 	began := time.Now()
 	p.f.lastSync = began.UnixNano()
 	dirty := p.log.Dirty()
+	p.syncSince.Store(max(1, int64(f.stats.uptime())))
 	durable, err := p.log.Sync()
+	p.syncSince.Store(0)
 	if dirty {
 		f.stats.synced(err)
 	}
 	for p.f.waiting.head != nil {
 		cmd := p.f.waiting.pop()
-		if err != nil {
+		if err != nil && !sched.Planted("ack-after-failed-sync") {
 			cmd.fail(syncError(p, cmd, err))
 			continue
 		}

@@ -67,8 +67,13 @@ func (s *Server) wrong() (list []string) {
 	}
 	for _, t := range s.catalog.all() {
 		for _, p := range t.parts {
-			if err := p.log.Err(); err != nil && len(list) < wrongMax {
+			if len(list) == wrongMax {
+				return list
+			}
+			if err := p.log.Err(); err != nil {
 				list = append(list, fmt.Sprintf("log %s: %v", p, err))
+			} else if slow := s.degraded(p); slow != "" {
+				list = append(list, fmt.Sprintf("log %s: %s", p, slow))
 			}
 		}
 	}

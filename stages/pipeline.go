@@ -157,6 +157,7 @@ func (s *Server) startTicks(ctx context.Context) {
 	s.tickGroup.Go("tick", func(ctx context.Context) error {
 		return sched.Tick(ctx, deadlineTick, func(now time.Time) { s.conns.expire(now, s.conf.Conn) })
 	})
+	s.tickGroup.Go("watch", s.watchSyncs)
 	s.tickGroup.Go("room", s.admission.room.Run)
 	if s.conf.CrashLoop > 0 && s.admission.loop == nil {
 		s.tickGroup.Go("settle", s.settleRun)

@@ -103,11 +103,10 @@ func (r *responder) answer(ctx context.Context, cmd *command) {
 			r.ok()
 		}
 		r.c.barrier <- struct{}{}
-	case text.VerbTopics, text.VerbStats:
-		cmd.op = opControl
-		if r.send(cmd, r.c.srv.controller.in) {
-			r.data(cmd.admin.body)
-		}
+	case text.VerbTopics: // of what is published: the controller may be waiting for a disk, and then these are asked for
+		r.data(r.c.srv.catalog.list())
+	case text.VerbStats:
+		r.data(r.c.srv.snapshot().render(cmd.admin.json))
 	case text.VerbShutdown:
 		r.shutdown(cmd)
 	case text.VerbClose:

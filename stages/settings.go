@@ -66,6 +66,7 @@ func Settings() []Setting[Config] {
 		count("stages.flusher.count", "Flushers; a log always belongs to exactly one.", 1, 64, func(c *Config) *int64 { return &c.Flusher.Count }),
 		count("stages.flusher.queue", "Commands that wait for one flusher.", 1, 1<<20, func(c *Config) *int64 { return &c.Flusher.Queue }),
 		span("stages.flusher.tick", "How often flush.ms is looked at; 0 switches interval flushing off.", 0, time.Hour, func(c *Config) *time.Duration { return &c.Flusher.Tick }),
+		span("stages.flusher.slow", "A sync that takes longer makes its log degraded, in STATS, /healthz and the log.", 10*time.Millisecond, time.Hour, func(c *Config) *time.Duration { return &c.Flusher.Slow }),
 		count("stages.readers.count", "Readers of the pool, which is also the number of disk reads at once.", 1, 1024, func(c *Config) *int64 { return &c.Readers.Count }),
 		count("stages.readers.queue", "Reads that wait for the pool.", 1, 1<<20, func(c *Config) *int64 { return &c.Readers.Queue }),
 		size("stages.readers.chunk", "Bytes of whole batches that one read brings.", 4<<10, 8<<20, func(c *Config) *int64 { return &c.Readers.Chunk }),

@@ -33,6 +33,9 @@ type stats struct {
 
 const codes = 32 // more than the protocol has
 
+// uptime counts from the start, by a clock that nobody sets.
+func (s *stats) uptime() time.Duration { return time.Since(s.started) }
+
 func (s *stats) appended(commands int, records uint64, bytes int) {
 	s.appends.Add(int64(commands))
 	s.writes.Add(1)
@@ -103,8 +106,9 @@ type TopicStats struct {
 	Synced   uint64 `json:"synced"`
 	Bytes    int64  `json:"bytes"`
 	Segments int    `json:"segments"`
-	State    string `json:"state"`            // ok, full, read-only, failed
-	Reason   string `json:"reason,omitempty"` // why it is not ok
+	State    string `json:"state"`              // ok, full, read-only, failed
+	Reason   string `json:"reason,omitempty"`   // why it is not ok
+	Degraded string `json:"degraded,omitempty"` // a sync that hangs
 }
 
 func (s *Server) snapshot() Snapshot {
@@ -113,7 +117,7 @@ func (s *Server) snapshot() Snapshot {
 	st := s.stats
 	out := Snapshot{
 		Version: Version, Node: s.store.NodeID(),
-		UptimeSeconds: time.Since(st.started).Seconds(), Goroutines: runtime.NumGoroutine(), Descriptors: descriptors(),
+		UptimeSeconds: st.uptime().Seconds(), Goroutines: runtime.NumGoroutine(), Descriptors: descriptors(),
 		GCCycles: mem.NumGC, HeapBytes: mem.HeapAlloc,
 		Connections: st.connections.Load(), Subscribers: st.subscribers.Load(), Requests: st.requests.Load(),
 		Appends: st.appends.Load(), Writes: st.writes.Load(), Records: st.records.Load(), AppendedBytes: st.appendBytes.Load(),
@@ -148,6 +152,7 @@ func (s *Server) partitionStats(p *partition) TopicStats {
 		Bytes: info.Bytes, Segments: info.Segments,
 	}
 	out.State, out.Reason = s.state(p)
+	out.Degraded = s.degraded(p)
 	return out
 }
 
@@ -212,6 +217,9 @@ func (s Snapshot) render(asJSON bool) []byte {
 		reason := ""
 		if t.Reason != "" {
 			reason = fmt.Sprintf(" reason=%q", t.Reason)
+		}
+		if t.Degraded != "" {
+			reason += fmt.Sprintf(" degraded=%q", t.Degraded)
 		}
 		line("topic", fmt.Sprintf("name=%s oldest=%d next=%d synced=%d bytes=%d segments=%d state=%s%s", t.Name, t.Oldest, t.Next, t.Synced, t.Bytes, t.Segments, t.State, reason))
 	}
