@@ -124,60 +124,6 @@ func TestMissingSpareHurtsNobodyElse(t *testing.T) {
 	c.want("OK first=3 next=4 ack=written synced=*", "OK first=4 next=5 ack=written synced=*", "OK first=5 next=6 ack=written synced=*")
 }
 
-// I6: once a sync or write has failed, its log takes nothing more, the sync is
-// not tried again, and other logs go on.
-func TestI6FirstFailureEndsTheLog(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		kind fstest.Kind
-		by   disk.By
-	}{{"sync", fstest.Sync, disk.ByFlusher}, {"write", fstest.Write, disk.ByWriter}} {
-		t.Run(c.name, func(t *testing.T) {
-			var lock sync.Mutex
-			armed, calls := false, 0
-			fs := fstest.Fail(fstest.NewMem(), func(op fstest.Op) error {
-				lock.Lock()
-				defer lock.Unlock()
-				if !armed || op.By != c.by || op.Kind != c.kind || !strings.Contains(op.Name, "/t/") {
-					return nil
-				}
-				if calls++; calls == 1 {
-					return syscall.EIO
-				}
-				return nil // a second try would succeed, and lie
-			})
-			s := startServerOn(t, fs, noTicks())
-			client := dial(t, s)
-			client.send("MSG t 1 ack=synced\na\n")
-			client.want("OK first=0 next=1 ack=synced synced=1")
-			lock.Lock()
-			armed = true
-			lock.Unlock()
-			client.send("MSG t 1 ack=synced\nb\n")
-			if got := client.line(); !strings.HasPrefix(got, "ERR UNKNOWN - ") {
-				t.Fatalf("got %q", got)
-			}
-			client.send("MSG t 1\nc\nMSG u 1 ack=synced\nd\nREAD t 0 limit=1\n")
-			if got := client.line(); !strings.HasPrefix(got, "ERR LOG_FAILED - ") {
-				t.Fatalf("got %q", got)
-			}
-			client.want("OK first=0 next=1 ack=synced synced=1", "REC offset=0 time=* key=-1 n=1", "a", "OK next=1 end=* epoch=0")
-			client.send("FLUSH t\n")
-			if got := client.line(); !strings.HasPrefix(got, "ERR LOG_FAILED - ") {
-				t.Fatalf("got %q", got)
-			}
-			client.send("STATS\n")
-			if _, b := client.data(); !strings.Contains(string(b), " state=failed reason=\"") {
-				t.Error("STATS does not tell why the log failed")
-			}
-			if lock.Lock(); calls != 1 {
-				t.Errorf("%d more calls after the failure", calls-1)
-			}
-			lock.Unlock()
-		})
-	}
-}
-
 // B4: no room is an answer, not an end: nothing of the refused append is there, and
 // the log goes on when there is room.
 func TestB4FullDiskIsAnAnswer(t *testing.T) {

@@ -302,6 +302,12 @@ func (w *writer) append(p *partition, n int, bytes []byte, sync *list) bool {
 		first += uint64(cmd.records)
 		cmd.end, cmd.durable, cmd.reached = first, durable, text.AckWritten
 		cmd.releaseBuf()
+		if sched.Planted("ack-before-sync") {
+			cmd.reached = cmd.ack
+			cmd.done()
+			p.flusher.request(p)
+			continue
+		}
 		if cmd.ack == text.AckSynced {
 			cmd.op = opSync
 			sync.push(cmd)
