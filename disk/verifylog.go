@@ -1,0 +1,198 @@
+package disk
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"sluice/wire/batch"
+)
+
+// logCheck is the look at one log.
+type logCheck struct {
+	*verifier
+	at      Finding // topic and partition; whoever reports fills in the rest
+	l       *Log
+	segs    []logFile       // by base
+	indexes map[uint64]bool // by base
+	spare   bool
+	known   knownLog
+	reader  batch.Reader
+}
+
+// logFile is a segment by its name.
+type logFile struct {
+	base uint64
+	name string // relative to the log's directory
+}
+
+// log looks at one log. A directory that cannot be listed is a finding.
+func (v *verifier) log(topic string, p int) {
+	v.sum.Logs++
+	dir := fmt.Sprintf("%s/%d", topicDir(topic), p)
+	c := &logCheck{verifier: v, at: Finding{Topic: topic, Partition: p, Pos: -1}, l: bareLog(v.fs, dir), indexes: map[uint64]bool{}}
+	list, err := v.fs.List(ByTool, dir)
+	if err != nil {
+		c.tell(c.unreadable(dir, err))
+		return
+	}
+	c.names(list)
+	c.known = c.load()
+	c.segments()
+	for _, base := range slices.Sorted(maps.Keys(c.indexes)) {
+		if !slices.ContainsFunc(c.segs, func(s logFile) bool { return s.base == base }) {
+			c.tell(Finding{Severity: Problem, File: indexName(base), Pos: -1, What: "an index without its segment", Do: repairDo})
+		}
+	}
+}
+
+// The two ways out of damage; docs/damage.md has the steps.
+const (
+	restoreDo = "restore the file from a copy; or give the range up for good: sluice repair declares it a gap and keeps the bytes"
+	repairDo  = "harmless; sluice repair puts it right"
+)
+
+// tell reports a finding about a file of the log.
+func (c *logCheck) tell(f Finding) {
+	f.Topic, f.Partition = c.at.Topic, c.at.Partition
+	f.File = c.l.path(f.File)
+	c.found(f)
+}
+
+// unreadable is what a failed open, list or read means: on a live directory, a file may just have been renamed.
+func (c *logCheck) unreadable(name string, err error) Finding {
+	f := Finding{Severity: Damage, File: name, Pos: -1, What: fmt.Sprintf("it cannot be read: %v", err), Do: restoreDo}
+	if errors.Is(err, fs.ErrNotExist) && c.o.Live {
+		f.Severity, f.What, f.Do = Note, "it was renamed or removed while verify ran", "run verify again"
+	}
+	return f
+}
+
+// names sorts the directory's names.
+func (c *logCheck) names(list []Entry) {
+	for _, e := range list {
+		base, ending, ok := splitName(e.Name)
+		at := Finding{Severity: Note, File: e.Name, Pos: -1}
+		switch {
+		case ok && e.Dir && (ending == logEnding || ending == idxEnding):
+			at.Severity, at.What, at.Do = Problem, "a directory has the name of a file of the log", "move it away"
+			c.tell(at)
+		case e.Name == spareName && !e.Dir:
+			c.spare = true
+		case ok && ending == logEnding:
+			c.segs = append(c.segs, logFile{base, e.Name})
+		case ok && ending == idxEnding:
+			c.indexes[base] = true
+		case ok && strings.HasSuffix(ending, cutEnding) && !e.Dir:
+			at.What = fmt.Sprintf("%d bytes that a recovery or a repair took out of the log and kept", e.Size)
+			at.Do = "sluice dump --file shows them; remove the file when nobody misses them"
+			c.tell(at)
+		case !e.Dir && isState(e.Name):
+		default:
+			c.stranger(c.l.dir, c.at, e)
+		}
+	}
+	slices.SortFunc(c.segs, func(a, b logFile) int { return cmp.Compare(a.base, b.base) })
+}
+
+// segments goes over the files in order. What lies between two of them, and before the first, is told on the way.
+func (c *logCheck) segments() {
+	c.gaps()
+	if len(c.segs) > 0 && c.segs[0].base > 0 && !c.known.declared(0, c.segs[0].base) {
+		c.tell(Finding{Severity: Damage, File: c.segs[0].name, Pos: 0, Next: c.segs[0].base,
+			What: "the log's first segments are missing", Do: restoreDo})
+	}
+	end := uint64(0)
+	for i, s := range c.segs {
+		if i+1 < len(c.segs) {
+			c.segment(s, spot{0, c.known.endBefore(s.base, c.segs[i+1].base)}, false)
+			continue
+		}
+		end = c.segment(s, c.known.markIn(s.base), true)
+	}
+	if c.spare {
+		end = c.next(end)
+	}
+	if floor := c.known.floor(); end < floor && !c.known.declared(end, floor) {
+		c.tell(Finding{Severity: Damage, File: segmentName(max(c.known.mark.base, end)), Pos: -1, From: end, Next: floor,
+			What: "the log ends before the point up to which it was synced: its last bytes, or its last segments, are missing", Do: restoreDo})
+	}
+}
+
+// gaps notes what was declared lost.
+func (c *logCheck) gaps() {
+	for _, g := range c.known.gaps {
+		c.tell(Finding{Severity: Note, File: gapsName, Pos: -1, From: g.From, Next: g.Next, What: "a declared gap: " + g.Why})
+	}
+}
+
+// segment goes over one file, and returns the offset behind its last batch that counts.
+func (c *logCheck) segment(s logFile, end spot, last bool) uint64 {
+	c.sum.Segments++
+	f, err := c.fs.Open(ByTool, c.l.path(s.name))
+	var k *walk
+	if err == nil {
+		k, err = newWalk(c.l, f, c.known.epochs, s.base, end, last)
+	}
+	if err != nil {
+		bad := c.unreadable(s.name, err)
+		bad.From, bad.Next = s.base, max(s.base, end.off)
+		c.tell(bad)
+		return bad.Next
+	}
+	sc := &segmentCheck{logCheck: c, s: s, k: k, end: end, last: last}
+	switch {
+	case last:
+	case c.indexes[s.base]:
+		sc.index = openIndexCheck(c.l, k)
+	default:
+		c.tell(Finding{Severity: Note, File: indexName(s.base), Pos: -1, What: "the segment has no index: reads from it are slower",
+			Do: "the server makes it when it is missed; sluice repair makes it at once"})
+	}
+	to := sc.run()
+	if err := errors.Join(f.Close(ByTool), sc.index.close()); err != nil {
+		c.tell(c.unreadable(s.name, err))
+	}
+	return to
+}
+
+// next looks at next.seg: unused, or the active segment before its renaming, or something that the next start sets aside.
+func (c *logCheck) next(end uint64) uint64 {
+	at := Finding{Severity: Note, File: spareName, Pos: -1}
+	f, err := c.fs.Open(ByTool, c.l.path(spareName))
+	if err != nil {
+		c.tell(c.unreadable(spareName, err))
+		return end
+	}
+	k, err := newWalk(c.l, f, c.known.epochs, end, spot{}, true)
+	used := int64(-1)
+	if err == nil {
+		used, err = lastNonZero(&k.w, 0)
+	}
+	if err == nil && used >= 0 {
+		_, _, err = k.w.batch(0, end, maxOffset)
+	}
+	closed := f.Close(ByTool)
+	switch {
+	case err == nil && used >= 0:
+		return c.segment(logFile{end, spareName}, c.known.markIn(end), true)
+	case used < 0 && err == nil && !c.o.Live:
+		at.What, at.Do = "a segment made ahead, and not used", "the next start removes it"
+		c.tell(at)
+	case isBad(err) && !c.o.Live:
+		at.Severity = Problem
+		at.What = fmt.Sprintf("a segment made ahead whose content does not continue the log at offset %d: %v", end, err)
+		at.Do = "the next start sets it aside whole, as a .cut file"
+		c.tell(at)
+	case err != nil && !isBad(err):
+		c.tell(c.unreadable(spareName, err))
+	}
+	if closed != nil {
+		c.tell(c.unreadable(spareName, closed))
+	}
+	return end
+}
