@@ -91,6 +91,7 @@ consumers read from any offset or follow the end.`,
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(
 		newServe(), newAppend(), newRead(), newTail(), newHead(), newTopics(), newStats(), newFlush(), newCreate(), newDrop(),
+		newVerify(), newDump(), newRepair(),
 		newConfig(), newVersion(), newCompletion(),
 		newDoctor(),
 	)
