@@ -22,7 +22,7 @@ import (
 // The whole pipeline loses its process at any operation on files, in the middle of a write too, or its power, three times in
 // a row, some of them while it opens: every record is there that its level promised, and no other. The log oracle looks.
 func TestA1A2A3A4A5PipelineCrashes(t *testing.T) {
-	seeds, first := 150, uint64(time.Now().UnixNano()%1_000_000)
+	seeds, first := 80, uint64(time.Now().UnixNano()%1_000_000)
 	if testing.Short() {
 		seeds = 15
 	}

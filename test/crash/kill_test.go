@@ -180,7 +180,9 @@ func (r *round) killUnder(s *process.Server, l *witness.Load) {
 		r.t.Fatalf("nothing was acknowledged within %v: %v\n%s", witness.Limit, l.End(), s.Log())
 	}
 	wait(time.Duration(r.rng.IntN(200_000)) * time.Microsecond)
+	how := oracle.Kill
 	if r.rng.IntN(8) == 0 {
+		how = oracle.Halt
 		if err := s.Signal(syscall.SIGTERM); err != nil {
 			r.t.Fatal(err)
 		}
@@ -190,7 +192,7 @@ func (r *round) killUnder(s *process.Server, l *witness.Load) {
 	if err := l.Join(); err != nil {
 		r.t.Error(err)
 	}
-	r.rec.End(oracle.Kill)
+	r.rec.End(how)
 	r.sum.kills++
 	codes := l.Codes()
 	delete(codes, "SHUTTING_DOWN")

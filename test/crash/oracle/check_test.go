@@ -20,7 +20,7 @@ import (
 //	begin NAME append 1-1; end NAME at 0             the same with something between
 //	read|scan FROM 1-1 1-2/1 1-3@7 [end N]           /epoch and @offset; the end is behind the last one if left out
 //	head end N synced N
-//	kill, stop, power
+//	kill, halt, stop, power
 func history(t *testing.T, script string) []*Event {
 	t.Helper()
 	var r Recorder
@@ -195,6 +195,8 @@ func TestKinds(t *testing.T) {
 		{"no new epoch behind a kill", "append 1-1 at 0\nkill\nappend 2-1 at 1\nread 0 1-1/0 2-1/0", []Kind{Epoch}},
 		{"a new epoch behind a kill", "append 1-1 at 0\nkill\nappend 2-1 at 1\nread 0 1-1/0 2-1/1", nil},
 		{"the same epoch behind a stop", "append 1-1 at 0\nstop\nappend 2-1 at 1 synced 1\nread 0 1-1/3 2-1/3", nil},
+		{"the same epoch behind a stop that was cut short", "append 1-1 at 0\nhalt\nappend 2-1 at 1\nread 0 1-1/3 2-1/3", nil},
+		{"lost by a stop that was cut short", "append 1-1 at 0\nhalt\nscan 0", []Kind{NonMonotonic, LostWrite}},
 		{"the same epoch behind a stop and a kill of a run without appends", "append 1-1 at 0\nstop\nkill\nappend 2-1 at 1 synced 1\nread 0 1-1/3 2-1/3", nil},
 		{"the same epoch behind a run whose appends a power cut took", "append 1-1 at 0\nstop\nappend 2-1 at 1 synced 1\npower\nscan 0 1-1/3\nappend 3-1 at 1 synced 1\nread 0 1-1/3 3-1/3", []Kind{Epoch}},
 		{"no new epoch behind a kill and a stop", "append 1-1 at 0\nkill\nstop\nappend 2-1 at 1 synced 1\nread 0 1-1/0 2-1/0", []Kind{Epoch}},

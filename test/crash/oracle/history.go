@@ -19,12 +19,13 @@ const (
 	Head   Op = "head"   // a HEAD: the end of the log, and how far it is synced
 
 	Kill  Op = "kill"  // the process has ended at any moment; what it wrote is in the kernel's hands
+	Halt  Op = "halt"  // as kill, while it was stopping in order: it may have come to the end with some logs
 	Stop  Op = "stop"  // the process has ended in order, and has synced everything
 	Power Op = "power" // what was not synced may be gone
 )
 
 // ends tells the events that end a run of the server.
-func (o Op) ends() bool { return o == Kill || o == Stop || o == Power }
+func (o Op) ends() bool { return o == Kill || o == Halt || o == Stop || o == Power }
 
 // Outcome is what a client knows of its request at the end.
 type Outcome string

@@ -129,7 +129,7 @@ func (c *checker) atTheEnd() {
 		old, now := c.epochs[before], c.epochs[run]
 		unclean := false
 		for i, how := range c.ends[before:run] { // a run that has not appended leaves a log as clean as it was
-			unclean = unclean || how != Stop && c.active[before+i]
+			unclean = unclean || how != Stop && how != Halt && c.active[before+i]
 		}
 		if now < old || unclean && now == old {
 			c.fault(Epoch, "run %d has appended in epoch %d, run %d in %d, with an unclean end between: %t", before, old, run, now, unclean)
