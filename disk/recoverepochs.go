@@ -80,6 +80,7 @@ func (r *epochRebuild) between(lo, hi int) error {
 // firstOf reads the header of a segment's first batch. False: there is no good one.
 func (r *epochRebuild) firstOf(s *segment) (h batch.Header, ok bool, err error) {
 	err = r.with(s, func(w *window) error {
+		w.buf = make([]byte, batch.HeaderSize) // no more is wanted
 		h, err = w.header(0, s.base, maxOffset)
 		ok = err == nil
 		if isBad(err) {
