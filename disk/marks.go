@@ -91,7 +91,14 @@ func (m *marks) newest() int {
 // said that appends had begun again.
 func (m *marks) clean() bool { return m.good[0] && m.good[1] && m.slot[m.newest()].clean }
 
-func markOwner(dir string) uint32 { return crc32.Checksum([]byte(dir), crcTable) }
+// markOwner is the CRC-32C of dir. crc32.Checksum would take a copy of it to the heap, for each mark.
+func markOwner(dir string) uint32 {
+	sum := ^uint32(0)
+	for i := range len(dir) {
+		sum = crcTable[byte(sum)^dir[i]] ^ sum>>8
+	}
+	return ^sum
+}
 
 func appendMark(b []byte, m mark, dir string) []byte {
 	be, from := binary.BigEndian, len(b)
