@@ -150,13 +150,16 @@ func (p *opener) createFirst() error {
 	return nil
 }
 
-// syncDirs makes the partition's directory, and its name in the topic's, durable.
+// syncDirs makes the partition's directory durable, and the names that lead to it: whoever made the topic may have been
+// killed before, and nobody syncs them once there are records.
 func (p *opener) syncDirs() error {
 	if err := p.l.syncDir(ByOpen); err != nil {
 		return err
 	}
-	if err := p.l.fs.SyncDir(ByOpen, path.Dir(p.l.dir)); err != nil {
-		return fmt.Errorf("sync directory %s: %w", path.Dir(p.l.dir), err)
+	for _, dir := range []string{path.Dir(p.l.dir), topicsDir} {
+		if err := p.l.fs.SyncDir(ByOpen, dir); err != nil {
+			return fmt.Errorf("sync directory %s: %w", dir, err)
+		}
 	}
 	return nil
 }

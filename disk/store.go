@@ -81,6 +81,8 @@ func (s *Store) start() error {
 	case err == nil && mend:
 		s.log.Warn("one copy of node.json is missing or damaged, and is written anew from the other")
 		err = s.saveNode()
+	case err == nil: // whoever made the directory may have been killed before
+		err = s.syncDir(ByOpen, root)
 	}
 	if err != nil {
 		return err
@@ -131,6 +133,10 @@ func (s *Store) create() error {
 	}
 	s.node = node{Format: formatVersion, ID: hex.EncodeToString(id[:]), Created: time.Now().UTC().Truncate(time.Second)}
 	if err := s.fs.MkdirAll(ByOpen, topicsDir); err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	// First: an identity without the directory of topics would mean that all of them are lost.
+	if err := s.syncDir(ByOpen, root); err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}
 	return s.saveNode()

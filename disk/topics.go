@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -202,10 +203,15 @@ func (s *Store) removeDropped() error {
 	if err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}
+	found = slices.DeleteFunc(found, func(e Entry) bool { return !e.Dir || !strings.HasPrefix(e.Name, droppedPrefix) })
+	if len(found) == 0 {
+		return nil
+	}
+	// The old name must not come back when there is nothing behind it any more.
+	if err := s.syncDir(ByOpen, topicsDir); err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
 	for _, e := range found {
-		if !e.Dir || !strings.HasPrefix(e.Name, droppedPrefix) {
-			continue
-		}
 		if err := s.removeAll(ByOpen, path.Join(topicsDir, e.Name)); err != nil {
 			return fmt.Errorf("open store: remove a dropped topic: %w", err)
 		}
