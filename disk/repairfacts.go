@@ -92,8 +92,6 @@ func (l *logRepair) remark() error {
 		return err
 	}
 	if f.have, err = readMarks(f.file, ByTool, l.l.dir); err == nil {
-		m.seq = max(f.have.slot[0].seq, f.have.slot[1].seq) + 1
-		f.have.good = [2]bool{} // both slots are written: neither may speak of what is no more
 		err = f.store(l.fs, ByTool, m)
 	}
 	return errors.Join(err, f.close(ByTool))

@@ -72,7 +72,7 @@ func (l *logRepair) list() error {
 		case e.Name == spareName:
 			l.spare = true
 		case ok && (ending == logEnding || strings.HasPrefix(ending, "-repair") && strings.HasSuffix(ending, cutEnding)):
-			l.files = append(l.files, source{name: e.Name, base: base, size: e.Size})
+			l.files = append(l.files, source{name: e.Name, file: e.Name, base: base, size: e.Size})
 		case ok && ending == idxEnding:
 			l.indexes = append(l.indexes, base)
 		}
@@ -97,7 +97,7 @@ func (l *logRepair) nameSpare() error {
 	if !l.spare {
 		return nil
 	}
-	s := source{name: spareName}
+	s := source{name: spareName, file: spareName}
 	base, ok, err := l.firstBase(&s)
 	if err != nil {
 		return err
@@ -118,9 +118,9 @@ func (l *logRepair) nameSpare() error {
 		}
 	}
 	l.names[name] = true
-	l.files = append(l.files, source{name: name, base: base, size: s.size})
+	l.files = append(l.files, source{name: name, file: name, base: base, size: s.size})
 	if !l.did(name, 0, 0, "the segment made ahead, which is in use, gets its name") {
-		l.files[len(l.files)-1].name = spareName
+		l.files[len(l.files)-1].file = spareName
 		return nil
 	}
 	if err := l.fs.Rename(ByTool, l.l.path(spareName), l.l.path(name)); err != nil {
@@ -139,7 +139,7 @@ func (l *logRepair) namedEnd() (last *source, end uint64, err error) {
 	if last == nil {
 		return nil, 0, nil
 	}
-	look := source{name: last.name, base: last.base, tail: true}
+	look := source{name: last.name, file: last.file, base: last.base, tail: true}
 	err = l.collect(&look, l.known.markIn(look.base))
 	return last, look.end(), err
 }
@@ -280,7 +280,7 @@ func (l *logRepair) copyRun(r run, aside string) (err error) {
 	if err := removeIfThere(l.fs, ByTool, aside); err != nil {
 		return err
 	}
-	from, err := l.fs.Open(ByTool, l.l.path(r.src.name))
+	from, err := l.fs.Open(ByTool, l.l.path(r.src.file))
 	if err != nil {
 		return err
 	}
@@ -330,9 +330,8 @@ func (l *logRepair) keep(s *source, why string) error {
 	if !l.did(kept, 0, 0, "%s is kept under this name: %s", s.name, why) {
 		return nil
 	}
-	old := s.name
-	s.name = kept
-	return full(l.fs.Rename(ByTool, l.l.path(old), l.l.path(kept)))
+	s.file = kept
+	return full(l.fs.Rename(ByTool, l.l.path(s.name), l.l.path(kept)))
 }
 
 // trim gives back the zeros behind a segment that takes no more appends.

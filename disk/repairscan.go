@@ -24,7 +24,8 @@ func notLost(err error) error {
 
 // source is a file that batches are taken from.
 type source struct {
-	name    string // in the log's directory
+	name    string // in the log's directory, or what it will be when the log is repaired
+	file    string // where it is: name, or what it was or is renamed to
 	base    uint64 // where its batches begin, or should
 	size    int64
 	runs    []run
@@ -116,7 +117,7 @@ func (l *logRepair) firstBase(s *source) (base uint64, ok bool, err error) {
 
 // open walks a file with what the log knows.
 func (l *logRepair) open(s *source, base uint64, end spot, do func(*walk) error) (err error) {
-	f, err := l.fs.Open(ByTool, l.l.path(s.name))
+	f, err := l.fs.Open(ByTool, l.l.path(s.file))
 	if err != nil {
 		return err
 	}

@@ -82,13 +82,13 @@ func (c *logCheck) load() (k knownLog) {
 // small looks at both copies of a file, and at what it says.
 func (c *logCheck) small(name, lost string, load func() error) {
 	at := c.at
-	at.File = c.l.path(name)
-	before := c.sum.Damages
+	at.Severity, at.File = Problem, c.l.path(name)
+	before := c.sum.Problems
 	var raw json.RawMessage
 	c.twofold(at, &raw, lost)
 	err := load()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && c.sum.Damages == before {
-		at.Severity, at.What, at.Do = Problem, fmt.Sprint(err), lost
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && c.sum.Problems == before {
+		at.What, at.Do = fmt.Sprint(err), lost
 		c.found(at)
 	}
 }

@@ -177,8 +177,9 @@ func (c *logCheck) next(end uint64) uint64 {
 		_, _, err = k.w.batch(0, end, maxOffset)
 	}
 	closed := f.Close(ByTool)
+	marked := c.known.marked && c.known.mark.base == end && c.known.mark.tail.pos > 0
 	switch {
-	case err == nil && used >= 0:
+	case used >= 0 && (err == nil || isBad(err) && marked):
 		return c.segment(logFile{end, spareName}, c.known.markIn(end), true)
 	case used < 0 && err == nil && !c.o.Live:
 		at.What, at.Do = "a segment made ahead, and not used", "the next start removes it"

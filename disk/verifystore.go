@@ -18,10 +18,10 @@ func (v *verifier) node() error {
 			What: "a server has the directory open: what it has not synced yet is in flux, and is not judged"})
 	}
 	var n node
-	at := Finding{Partition: -1, File: nodeFile, Pos: -1}
+	at := Finding{Severity: Damage, Partition: -1, File: nodeFile, Pos: -1}
 	there := v.twofold(at, &n, "nothing is guessed about a directory without identity: restore it from a copy")
 	if !there {
-		at.Severity, at.What, at.Do = Damage, "the file is missing", "restore it from a copy of the directory"
+		at.What, at.Do = "the file is missing", "restore it from a copy of the directory"
 		v.found(at)
 	}
 	if n.Format > formatVersion {
@@ -48,7 +48,8 @@ func (v *verifier) strangers() error {
 	return nil
 }
 
-// twofold looks at both copies of a small file and decodes the value. False: there is none.
+// twofold looks at both copies of a small file and decodes the value. at.Severity is what it costs if neither is good, and
+// lost is what to do then. False: there is no file.
 func (v *verifier) twofold(at Finding, value any, lost string) bool {
 	good, errs := [2][]byte{}, [2]error{}
 	for i, name := range []string{at.File, at.File + secondCopy} {
@@ -62,7 +63,7 @@ func (v *verifier) twofold(at Finding, value any, lost string) bool {
 	case missing(0) && missing(1):
 		return false
 	case errs[0] != nil && errs[1] != nil:
-		at.Severity, at.Do = Damage, lost
+		at.Do = lost
 		at.What = fmt.Sprintf("neither of its two copies is good: the first %s, the second %s", copyState(errs[0]), copyState(errs[1]))
 		v.found(at)
 		return true
@@ -111,7 +112,7 @@ func (v *verifier) stranger(dir string, at Finding, e Entry) {
 // topic looks at a topic's directory and its logs. Its error ends the run: without names nothing can be looked at.
 func (v *verifier) topic(e Entry) error {
 	dir := topicDir(e.Name)
-	at := Finding{Topic: e.Name, Partition: -1, File: path.Join(dir, topicFile), Pos: -1}
+	at := Finding{Severity: Damage, Topic: e.Name, Partition: -1, File: path.Join(dir, topicFile), Pos: -1}
 	switch {
 	case e.Dir && strings.HasPrefix(e.Name, droppedPrefix):
 		v.found(Finding{Severity: Note, Partition: -1, File: dir, Pos: -1,
@@ -170,7 +171,7 @@ func (v *verifier) topicFiles(at Finding, dir string, list []Entry) (parts []int
 	var t Topic
 	const lost = "the server leaves the topic out until the file is restored from a copy; its logs are complete without it"
 	if !v.twofold(at, &t, lost) {
-		at.Severity, at.What, at.Do = Damage, "the file is missing", lost
+		at.What, at.Do = "the file is missing", lost
 		if len(parts) == 0 {
 			at.Severity, at.What, at.Do = Note, "the file is missing: the topic's creation was interrupted", "the next start removes what there is of it"
 		}
@@ -178,7 +179,7 @@ func (v *verifier) topicFiles(at Finding, dir string, list []Entry) (parts []int
 		return parts, 0
 	}
 	if t.Name != "" && t.Name != at.Topic {
-		at.Severity, at.What, at.Do = Damage, fmt.Sprintf("it belongs to topic %q", t.Name), lost
+		at.What, at.Do = fmt.Sprintf("it belongs to topic %q", t.Name), lost
 		v.found(at)
 	}
 	want, _ = strconv.Atoi(t.Settings["partitions"]) // absent or no number: nothing is known, nothing is missed
