@@ -14,8 +14,8 @@ import (
 	"sluice/disk/fstest"
 )
 
-// seed is that of SLUICE_SEED, or of the clock.
-func seed(t *testing.T) uint64 {
+// repairSeed is that of SLUICE_SEED, or of the clock.
+func repairSeed(t *testing.T) uint64 {
 	t.Helper()
 	n, err := strconv.ParseUint(os.Getenv("SLUICE_SEED"), 10, 64)
 	if err != nil {
@@ -28,7 +28,7 @@ func seed(t *testing.T) uint64 {
 // what was not synced, and done again, leads to the segments and gaps of one that was not; with a start of the server in
 // between, it loses no record more.
 func TestA4RepairIsCarriedOn(t *testing.T) {
-	n := seed(t)
+	n := repairSeed(t)
 	rng := rand.New(rand.NewPCG(n, 0))
 	rows := slices.Concat(damageRows, stateRows)
 	if testing.Short() {
