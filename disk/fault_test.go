@@ -187,9 +187,9 @@ func (w *faulty) finish() {
 	}
 }
 
-// TestFaultAtEveryOperation fails each operation of a workload, once and for ever, in several ways; afterwards, on files
+// TestI6B1B2B3B4B6B7FaultAtEveryOperation fails each operation of a workload, once and for ever, in several ways; afterwards, on files
 // that work, what was acknowledged is there, and nothing that was refused (I6, B1 to B7).
-func TestFaultAtEveryOperation(t *testing.T) {
+func TestI6B1B2B3B4B6B7FaultAtEveryOperation(t *testing.T) {
 	for _, err := range []error{
 		syscall.EIO, syscall.ENOSPC, &fstest.Short{N: 500, Err: syscall.EIO}, &fstest.Short{N: 100, Err: syscall.ENOSPC},
 	} {

@@ -71,8 +71,8 @@ func eachEntry(b []byte, change func(e []byte)) []byte {
 	return b
 }
 
-// TestIndexFaults: with a damaged index, reads are right, and the index is built anew.
-func TestIndexFaults(t *testing.T) {
+// TestC5IndexFaults: with a damaged index, reads are right, and the index is built anew.
+func TestC5IndexFaults(t *testing.T) {
 	other := newEnv(t, fstest.NewMem(), small)
 	fill(t, other, 300, 200)
 	for _, c := range indexFaults {
@@ -123,8 +123,8 @@ func wantTimes(t testing.TB, l *disk.Log, want []rec) {
 	}
 }
 
-// TestIndexFlips flips every byte of an index.
-func TestIndexFlips(t *testing.T) {
+// TestC5IndexFlips flips every byte of an index.
+func TestC5IndexFlips(t *testing.T) {
 	e := newEnv(t, fstest.NewMem(), disk.LogOptions{SegmentBytes: 4 << 10, IndexInterval: 1 << 10})
 	want := fill(t, e, 60, 0)
 	right := load(t, e.fs, idx0)
@@ -144,9 +144,9 @@ func TestIndexFlips(t *testing.T) {
 	e.close(t)
 }
 
-// TestIndexOfTwin: an index that agrees with the segment in every number, but is that of another log, is found out by the
+// TestC5IndexOfTwin: an index that agrees with the segment in every number, but is that of another log, is found out by the
 // checksum of the first batch: its times would be wrong.
-func TestIndexOfTwin(t *testing.T) {
+func TestC5IndexOfTwin(t *testing.T) {
 	logs := []*env{newEnv(t, fstest.NewMem(), small), newEnv(t, fstest.NewMem(), small)}
 	for i := range 60 {
 		for which, ms := range []int64{int64(1000 + i), int64(1060 - i)} {
@@ -187,8 +187,8 @@ func TestIndexIsUsed(t *testing.T) {
 	e.close(t)
 }
 
-// TestIndexNeverHarmsLog: no failure on an index file's way stops a roll or an append (B5).
-func TestIndexNeverHarmsLog(t *testing.T) {
+// TestB5IndexNeverHarmsLog: no failure on an index file's way stops a roll or an append (B5).
+func TestB5IndexNeverHarmsLog(t *testing.T) {
 	for _, kind := range []fstest.Kind{fstest.Create, fstest.Write, fstest.Close, fstest.Rename} {
 		t.Run(string(kind), func(t *testing.T) {
 			f := fstest.Fail(fstest.NewMem(), func(op fstest.Op) error {

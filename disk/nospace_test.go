@@ -10,9 +10,9 @@ import (
 	"sluice/disk/fstest"
 )
 
-// TestNoSpaceOnAppend: a write that finds no space is cut back, durably, and then it has not happened (B4): neither in
+// TestB4NoSpaceOnAppend: a write that finds no space is cut back, durably, and then it has not happened (B4): neither in
 // the file nor in the index.
-func TestNoSpaceOnAppend(t *testing.T) {
+func TestB4NoSpaceOnAppend(t *testing.T) {
 	var tr tracer
 	var fail error
 	f := fstest.Trace(fstest.Fail(fstest.NewMem(), func(op fstest.Op) error {
@@ -60,8 +60,8 @@ func TestNoSpaceOnAppend(t *testing.T) {
 	plain.close(t)
 }
 
-// TestNoSpaceNotProven: when the cut back fails, the outcome is open and the log has failed.
-func TestNoSpaceNotProven(t *testing.T) {
+// TestB4NoSpaceNotProven: when the cut back fails, the outcome is open and the log has failed.
+func TestB4NoSpaceNotProven(t *testing.T) {
 	for _, kind := range []fstest.Kind{fstest.Truncate, fstest.Sync} {
 		e := newEnv(t, fstest.Fail(fstest.NewMem(), func(op fstest.Op) error {
 			if op.By == disk.ByWriter && (op.Kind == fstest.Write || op.Kind == kind) {
@@ -78,8 +78,8 @@ func TestNoSpaceNotProven(t *testing.T) {
 	}
 }
 
-// TestNoSpaceAhead: no space for growth or for a spare harms nothing, is told as such, and passes (B4).
-func TestNoSpaceAhead(t *testing.T) {
+// TestB4NoSpaceAhead: no space for growth or for a spare harms nothing, is told as such, and passes (B4).
+func TestB4NoSpaceAhead(t *testing.T) {
 	for _, kind := range []fstest.Kind{fstest.Allocate, fstest.Create, fstest.Rename} {
 		t.Run(string(kind), func(t *testing.T) {
 			full := false

@@ -130,7 +130,9 @@ func (r *rebuild) stop(by By) error {
 	}
 	var err error
 	if r.v.held != nil {
-		err = r.v.held.release(by)
+		if err = r.v.held.release(by); err != nil { // the last to let go of it: the close was the log's (I6)
+			err = r.v.log.fail(err)
+		}
 	} else {
 		err = r.v.file.Close(by)
 	}

@@ -168,8 +168,8 @@ func selfLoss(b []byte, at place) bool {
 	return err == nil && h.BaseOffset > at.first
 }
 
-// TestAppendsGoOnAfterCut: the next record gets the offset of the first one cut.
-func TestAppendsGoOnAfterCut(t *testing.T) {
+// TestA3AppendsGoOnAfterCut: the next record gets the offset of the first one cut.
+func TestA3AppendsGoOnAfterCut(t *testing.T) {
 	e, b, at, want := tail(t)
 	last := at[len(at)-1]
 	putImage(t, e.fs, image{"00000000000000000000.log": b[:last.end-9] + strings.Repeat("\x00", 100)})
@@ -185,8 +185,8 @@ func TestAppendsGoOnAfterCut(t *testing.T) {
 	e.close(t)
 }
 
-// TestCutTwice: the second cut at the same place gets a name of its own; the same cut again does not (A4).
-func TestCutTwice(t *testing.T) {
+// TestA4CutTwice: the second cut at the same place gets a name of its own; the same cut again does not (A4).
+func TestA4CutTwice(t *testing.T) {
 	e, b, at, _ := tail(t)
 	last := at[len(at)-1]
 	torn := func(n int) image { return image{"00000000000000000000.log": b[:last.end-n]} }
@@ -207,8 +207,8 @@ func TestCutTwice(t *testing.T) {
 	}
 }
 
-// TestRecoveryIsDurable: when a log is open, a power cut takes nothing of what opening did.
-func TestRecoveryIsDurable(t *testing.T) {
+// TestA4RecoveryIsDurable: when a log is open, a power cut takes nothing of what opening did.
+func TestA4RecoveryIsDurable(t *testing.T) {
 	e, b, at, _ := tail(t)
 	old, more := b[:at[2].pos], b[at[2].pos:]
 	const first = "00000000000000000000.log"
@@ -232,8 +232,8 @@ func TestRecoveryIsDurable(t *testing.T) {
 	}
 }
 
-// TestForeignFiles are left alone, and unfinished ones of ours removed (C7).
-func TestForeignFiles(t *testing.T) {
+// TestC7ForeignFiles are left alone, and unfinished ones of ours removed (C7).
+func TestC7ForeignFiles(t *testing.T) {
 	e, b, _, want := tail(t)
 	foreign := image{
 		"README": "x", "1.log": "x", "0000000000000000000x.log": "x", "99999999999999999999.log": "x",

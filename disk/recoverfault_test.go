@@ -12,9 +12,9 @@ import (
 	"sluice/disk/fstest"
 )
 
-// TestFaultInRecovery stops recovery at each of its operations, for one error or for good, and recovers again: the end is
+// TestA4FaultInRecovery stops recovery at each of its operations, for one error or for good, and recovers again: the end is
 // the one of an undisturbed recovery (A4).
-func TestFaultInRecovery(t *testing.T) {
+func TestA4FaultInRecovery(t *testing.T) {
 	e, b, at, _ := tail(t)
 	old, more := b[:at[2].pos], b[at[2].pos:]
 	const first = "00000000000000000000.log"

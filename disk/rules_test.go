@@ -12,9 +12,9 @@ import (
 	"sluice/disk/fstest"
 )
 
-// TestWhatFailsALog breaks one kind of operation at a time and tells which of them end the log's life as a writer: every
-// failed write and sync, and what leaves the files in doubt (I6, B3). What can simply be tried again does not.
-func TestWhatFailsALog(t *testing.T) {
+// TestI6B2B3B7WhatFailsALog breaks one kind of operation at a time and tells which of them end the log's life as a writer: every
+// failed write, sync, rename and close, and what leaves the files in doubt. What can simply be tried again does not.
+func TestI6B2B3B7WhatFailsALog(t *testing.T) {
 	for _, c := range []struct {
 		by    disk.By
 		kind  fstest.Kind
@@ -25,7 +25,11 @@ func TestWhatFailsALog(t *testing.T) {
 	}{
 		{disk.ByWriter, fstest.Write, ".log", syscall.EIO, true, 0},
 		{disk.ByWriter, fstest.Write, ".log", syscall.EFBIG, true, 0},
+		{disk.ByWriter, fstest.Write, ".log", syscall.EROFS, true, 0},
+		{disk.ByWriter, fstest.Write, ".log", &fstest.Short{N: 100, Err: syscall.EIO}, true, 0},
 		{disk.ByFlusher, fstest.Sync, ".log", syscall.EIO, true, 0},
+		{disk.ByFlusher, fstest.Write, "marks", syscall.EIO, true, 0},
+		{disk.ByFlusher, fstest.Write, "marks", syscall.ENOSPC, false, 0},
 		{disk.ByFlusher, fstest.Sync, ".log", syscall.ENOSPC, true, 0},
 		{disk.ByFlusher, fstest.Sync, ".seg", syscall.EIO, true, 0},
 		{disk.ByRoller, fstest.Truncate, ".log", syscall.EIO, true, 0},
@@ -38,6 +42,7 @@ func TestWhatFailsALog(t *testing.T) {
 		{disk.ByRoller, fstest.Rename, ".seg", syscall.ENOSPC, false, 0},
 		{disk.ByRoller, fstest.Allocate, ".seg", syscall.EIO, false, 0},
 		{disk.ByRoller, fstest.Create, ".seg", syscall.EMFILE, false, 0},
+		{disk.ByRoller, fstest.Create, ".seg", syscall.EACCES, false, 0},
 		{disk.ByRoller, fstest.Close, ".log", syscall.EIO, true, 0},
 	} {
 		t.Run(fmt.Sprintf("%s %s %s %v after %d", c.by, c.kind, c.name, c.err, c.after), func(t *testing.T) {
@@ -55,9 +60,13 @@ func TestWhatFailsALog(t *testing.T) {
 			if hit == 0 || (e.l.Err() != nil) != c.fatal || (hit == 1) != c.fatal {
 				t.Fatalf("met %d times; log %v", hit, e.l.Err())
 			}
-			wantIs(t, err, c.err)
+			cause := c.err
+			if short, ok := errors.AsType[*fstest.Short](cause); ok {
+				cause = short.Err
+			}
+			wantIs(t, err, cause)
 			if c.fatal {
-				wantIs(t, e.l.Err(), c.err)
+				wantIs(t, e.l.Err(), cause)
 			}
 		})
 	}
@@ -71,8 +80,9 @@ func untilError(t *testing.T, e *env, n int) error {
 		p := sized(t, "x", 9000)
 		for !fits(e.l, len(p)) && !e.l.Roll() {
 			_, err := e.l.Sync()
+			mark := e.l.Mark(disk.ByFlusher)
 			_, again := e.l.Maintain()
-			all = append(all, err, again)
+			all = append(all, err, mark, again)
 		}
 		_, _, err := e.l.Append(p)
 		_, again := e.l.Maintain()
@@ -105,8 +115,8 @@ func TestRollNeverWaits(t *testing.T) {
 	}
 }
 
-// TestLeftoverOfSpare: a spare that could neither be allocated nor removed is in the way of the next attempt, and goes.
-func TestLeftoverOfSpare(t *testing.T) {
+// TestB4LeftoverOfSpare: a spare that could neither be allocated nor removed is in the way of the next attempt, and goes.
+func TestB4LeftoverOfSpare(t *testing.T) {
 	failed := make(map[fstest.Kind]bool)
 	e := newEnv(t, fstest.Fail(fstest.NewMem(), func(op fstest.Op) error {
 		if op.Name == spare && (op.Kind == fstest.Allocate || op.Kind == fstest.Remove) && !failed[op.Kind] {
@@ -122,9 +132,9 @@ func TestLeftoverOfSpare(t *testing.T) {
 	e.close(t)
 }
 
-// TestFirstSegmentIsDurable: if the process dies between making the first segment and syncing its directories, the next
+// TestA4FirstSegmentIsDurable: if the process dies between making the first segment and syncing its directories, the next
 // one syncs them.
-func TestFirstSegmentIsDurable(t *testing.T) {
+func TestA4FirstSegmentIsDurable(t *testing.T) {
 	mem := fstest.NewMem()
 	ft := &fault{k: 1 << 30, err: syscall.EIO, sticky: true}
 	f := fstest.Fail(mem, func(op fstest.Op) error {

@@ -10,8 +10,8 @@ import (
 
 const zeros = "\x00\x00\x00\x00\x00\x00\x00\x00"
 
-// TestLeftoverSpare opens every state that a crash in a roll can leave (F1), and some that only damage can.
-func TestLeftoverSpare(t *testing.T) {
+// TestF1LeftoverSpare opens every state that a crash in a roll can leave (F1), and some that only damage can.
+func TestF1LeftoverSpare(t *testing.T) {
 	e, b, at, want := tail(t)
 	mid := at[2]
 	old, more := b[:mid.pos], b[mid.pos:]
@@ -67,9 +67,9 @@ func TestLeftoverSpare(t *testing.T) {
 	}
 }
 
-// TestAckInSpareHolds: after a roll a Sync's promise holds although the segment still bears the spare's name. The old
+// TestF1AckInSpareHolds: after a roll a Sync's promise holds although the segment still bears the spare's name. The old
 // process is gone; what it had synced is there.
-func TestAckInSpareHolds(t *testing.T) {
+func TestF1AckInSpareHolds(t *testing.T) {
 	mem := fstest.NewMem()
 	e := rolled(t, mem)
 	durable, err := e.l.Sync()

@@ -17,7 +17,8 @@ import (
 	"sluice/disk/fstest"
 )
 
-func TestStoreIdentity(t *testing.T) {
+// TestH5StoreIdentity: a directory keeps its identity, and a second store on it is refused while it is open.
+func TestH5StoreIdentity(t *testing.T) {
 	f := fstest.NewMem()
 	s := openStore(t, f)
 	id := s.NodeID()

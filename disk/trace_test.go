@@ -57,8 +57,8 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// TestGoldenRoll is the life of a log in operations: who does what, and in which order (I8, F1).
-func TestGoldenRoll(t *testing.T) {
+// TestI8F1GoldenRoll is the life of a log in operations: who does what, and in which order (I8, F1).
+func TestI8F1GoldenRoll(t *testing.T) {
 	var tr tracer
 	mem := fstest.NewMem()
 	f := fstest.Trace(mem, tr.line)
@@ -151,8 +151,8 @@ func rolled(t *testing.T, f disk.FS) *env {
 	return e
 }
 
-// TestSyncOrderAfterRoll: the durable point passes a segment's end only after that file's own sync (I2).
-func TestSyncOrderAfterRoll(t *testing.T) {
+// TestI2SyncOrderAfterRoll: the durable point passes a segment's end only after that file's own sync (I2).
+func TestI2SyncOrderAfterRoll(t *testing.T) {
 	var tr tracer
 	var broken string
 	f := fstest.Fail(fstest.NewMem(), func(op fstest.Op) error {
