@@ -32,6 +32,8 @@ type partition struct {
 		listed  bool // it is among the writer's touched logs
 		stalled bool // pending waits for a spare segment
 		closed  bool // dropped: nothing is appended any more
+
+		unmarked int64 // sync=dsync: bytes since the flusher was last asked to leave a mark
 	}
 	f struct { // flusher
 		waiting  list // commands that the next sync answers

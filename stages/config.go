@@ -26,11 +26,14 @@ type Config struct {
 	Memory MemoryConfig
 	Disk   DiskConfig
 
-	Conn       ConnConfig
-	Writer     WriterConfig
-	Flusher    FlusherConfig
-	Readers    ReadersConfig
-	Controller ControllerConfig
+	Conn   ConnConfig
+	Writer WriterConfig
+	// Writers of their own for topics with sync=dsync: each of their writes waits for
+	// the disk, and would hold the logs beside it.
+	DsyncWriters int64
+	Flusher      FlusherConfig
+	Readers      ReadersConfig
+	Controller   ControllerConfig
 
 	Topic TopicConfig // what a topic gets that is created without settings
 }
@@ -117,7 +120,7 @@ func Default() Config {
 			InFlight: 64, ReadBytes: 64 << 10, GroupBytes: 64 << 10,
 			FrameTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, afterEOF: 500 * time.Millisecond,
 		},
-		Writer:     WriterConfig{Count: 1, Queue: 1024, Buffer: 1 << 20},
+		Writer: WriterConfig{Count: 1, Queue: 1024, Buffer: 1 << 20}, DsyncWriters: 1,
 		Flusher:    FlusherConfig{Count: 2, Queue: 1024, Tick: 50 * time.Millisecond, Slow: 10 * time.Second},
 		Readers:    ReadersConfig{Count: 4, Queue: 1024, Chunk: 256 << 10},
 		Controller: ControllerConfig{Queue: 64},
@@ -133,7 +136,22 @@ type TopicConfig struct {
 	MaxBatch      int64         // max.message.bytes
 	IndexInterval int64         // index.interval.bytes
 	Flush         time.Duration // flush.ms; Forever: never by time
+	FlushBytes    int64         // flush.bytes; None: never by size
+	FlushMessages int64         // flush.messages; None: never by number
+	Sync          SyncMode
 }
+
+// None is the flush.bytes or flush.messages of a topic that has none.
+const None = 1<<63 - 1
+
+// SyncMode is when a topic's bytes are made durable.
+type SyncMode string
+
+const (
+	SyncData     SyncMode = "data"     // by fdatasync, when one is due
+	SyncDsync    SyncMode = "dsync"    // by each write
+	SyncShutdown SyncMode = "shutdown" // by what is asked for, and by the stop
+)
 
 // Forever is the flush.ms of a topic that no tick flushes.
 const Forever = time.Duration(1<<63 - 1)
@@ -142,7 +160,7 @@ const Forever = time.Duration(1<<63 - 1)
 func DefaultTopic() TopicConfig {
 	return TopicConfig{
 		Partitions: 1, Ack: text.AckWritten, SegmentBytes: 256 << 20, MaxBatch: 1 << 20,
-		IndexInterval: 4 << 10, Flush: time.Second,
+		IndexInterval: 4 << 10, Flush: time.Second, FlushBytes: None, FlushMessages: None, Sync: SyncData,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"sluice/disk"
 	"sluice/sched"
 	"sluice/wire/text"
 )
@@ -109,10 +110,40 @@ func (f *flusher) list(p *partition) {
 // idle is synced at the first tick after its write; a busy one every flush.ms.
 func (f *flusher) tick(now time.Time) {
 	for _, p := range f.run.logs {
-		if p.topic.conf.Flush != Forever && p.log.Dirty() && p.log.Err() == nil && now.UnixNano()-p.f.lastSync >= int64(p.topic.conf.Flush) {
+		c := &p.topic.conf
+		switch {
+		case p.log.Err() != nil:
+		case c.Sync == SyncDsync: // no sync of ours moves its durable point, so the tick leaves the mark
+			f.mark(p)
+		case c.Sync == SyncData && c.Flush != Forever && p.log.Dirty() && now.UnixNano()-p.f.lastSync >= int64(c.Flush):
 			f.list(p)
 		}
 	}
+}
+
+// flushDue tells whether the log holds so much unsynced that a sync should begin now,
+// which no ack waits for. Beyond disk.CheckpointBytes one is due whatever the topic's
+// settings say: a start after a crash scans what lies behind the last mark. The writer
+// asks, after each pass.
+func (p *partition) flushDue() bool {
+	c := &p.topic.conf
+	if c.Sync == SyncDsync { // the flusher is asked for the mark only
+		due := p.w.unmarked > disk.CheckpointBytes
+		if due {
+			p.w.unmarked = 0
+		}
+		return due
+	}
+	bytes, records := p.log.Unsynced()
+	if bytes > disk.CheckpointBytes {
+		return true
+	}
+	return c.Sync == SyncData && records > 0 && (c.Flush == 0 || bytes >= c.FlushBytes || records >= uint64(c.FlushMessages))
+}
+
+// mark leaves on disk how far the log is durable. It tells its failure itself.
+func (f *flusher) mark(p *partition) {
+	_ = p.log.Mark(disk.ByFlusher) // a failed log has logged why, and for want of room the next mark will do
 }
 
 // sync makes durable what the log holds, and answers all that waited (I2).
@@ -129,7 +160,6 @@ func (f *flusher) sync(p *partition) {
 	dirty := p.log.Dirty()
 	p.syncSince.Store(max(1, int64(f.stats.uptime())))
 	durable, err := p.log.Sync()
-	p.syncSince.Store(0)
 	if dirty {
 		f.stats.synced(err)
 	}
@@ -142,9 +172,13 @@ func (f *flusher) sync(p *partition) {
 		cmd.durable, cmd.reached = durable, text.AckSynced
 		cmd.done()
 	}
+	if err == nil {
+		f.mark(p) // behind the answers, none of which waits for it
+	}
+	p.syncSince.Store(0)
 	// A synced segment may now be sealed. A log that has failed needs no more work, but
 	// the roller must tell so to a writer that waits for a spare.
-	if p.log.MaintenanceDue() || err != nil && p.waitsForSpare.Load() {
+	if p.log.MaintenanceDue() || p.log.Err() != nil && p.waitsForSpare.Load() {
 		p.maintain.send(f.roller)
 	}
 }

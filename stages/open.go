@@ -147,7 +147,7 @@ func (s *Server) openLogs(jobs []openJob, step func()) error {
 func (s *Server) openLog(p *partition) error {
 	conf := &p.topic.conf
 	log, found, err := s.store.OpenLog("open", p.topic.name, int(p.id), disk.LogOptions{
-		SegmentBytes: conf.SegmentBytes, Clock: time.Now,
+		SegmentBytes: conf.SegmentBytes, Clock: time.Now, Dsync: conf.Sync == SyncDsync,
 		IndexInterval: max(conf.IndexInterval, 1), // an entry for each batch; 0 would be the log's default
 	})
 	if err != nil {
@@ -178,8 +178,12 @@ func newTopic(name string, conf TopicConfig) *topic {
 // place gives each log of the topic to the writer and the flusher that it belongs
 // to from now on. Only the start and the controller call it.
 func (s *Server) place(t *topic) {
+	writers := s.writers[:s.conf.Writer.Count]
+	if t.conf.Sync == SyncDsync {
+		writers = s.writers[s.conf.Writer.Count:]
+	}
 	for _, p := range t.parts {
-		p.writer = s.writers[s.placed%int64(len(s.writers))]
+		p.writer = writers[s.placed%int64(len(writers))]
 		p.flusher = s.flushers[s.placed%int64(len(s.flushers))]
 		s.placed++
 	}

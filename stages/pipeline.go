@@ -38,7 +38,7 @@ type Server struct {
 	admission  *admission
 	controller *controller
 	readers    *readers
-	writers    []*writer
+	writers    []*writer // conf.Writer.Count shared ones, then those of topics with sync=dsync
 	flushers   []*flusher
 	roller     *roller
 	notifier   *notifier
@@ -100,7 +100,7 @@ func newServer(conf Config, log *zap.Logger, fs disk.FS, store *disk.Store) *Ser
 	s.admission = &admission{room: newRoom(fs, conf.Disk, log)}
 	s.roller = newRoller(conf.MaxPartitions, st, log)
 	s.notifier = newNotifier(conf.MaxPartitions)
-	for range conf.Writer.Count {
+	for range conf.Writer.Count + conf.DsyncWriters {
 		s.writers = append(s.writers, newWriter(conf.Writer, conf.MaxPartitions, s.roller.in, s.notifier.in, s.admission, st))
 	}
 	for range conf.Flusher.Count {
@@ -133,7 +133,7 @@ func (s *Server) start() {
 		s.flushGroup.Go(fmt.Sprintf("flusher/%d", i), f.Run)
 	}
 	for i, w := range s.writers {
-		s.writeGroup.Go(fmt.Sprintf("writer/%d", i), w.Run)
+		s.writeGroup.Go(s.writerName(i), w.Run)
 	}
 	for range s.conf.Readers.Count {
 		s.readGroup.Go("readers", s.readers.Run)
@@ -286,6 +286,13 @@ func (s *Server) partitions() int64 {
 	return int64(n)
 }
 
+func (s *Server) writerName(i int) string {
+	if shared := int(s.conf.Writer.Count); i >= shared {
+		return fmt.Sprintf("dsync/%d", i-shared)
+	}
+	return fmt.Sprintf("writer/%d", i)
+}
+
 type queue struct {
 	name string
 	in   chan *command
@@ -295,7 +302,7 @@ type queue struct {
 func (s *Server) queues() []queue {
 	q := []queue{{"controller", s.controller.in}, {"readers", s.readers.in}}
 	for i, w := range s.writers {
-		q = append(q, queue{fmt.Sprintf("writer/%d", i), w.in})
+		q = append(q, queue{s.writerName(i), w.in})
 	}
 	for i, f := range s.flushers {
 		q = append(q, queue{fmt.Sprintf("flusher/%d", i), f.in})

@@ -63,6 +63,7 @@ func Settings() []Setting[Config] {
 		count("stages.writer.queue", "Commands that wait for one writer.", 1, 1<<20, func(c *Config) *int64 { return &c.Writer.Queue }),
 		size("stages.writer.buffer", "Bytes gathered into one write.", 4<<10, 64<<20, func(c *Config) *int64 { return &c.Writer.Buffer }),
 		span("stages.writer.linger", "How long a writer waits for more before it writes; 0 never waits.", 0, time.Second, func(c *Config) *time.Duration { return &c.Writer.Linger }),
+		count("stages.dsync.count", "Writers of their own for topics with sync=dsync, whose writes wait for the disk; queue, buffer and linger are those of stages.writer.", 1, 64, func(c *Config) *int64 { return &c.DsyncWriters }),
 		count("stages.flusher.count", "Flushers; a log always belongs to exactly one.", 1, 64, func(c *Config) *int64 { return &c.Flusher.Count }),
 		count("stages.flusher.queue", "Commands that wait for one flusher.", 1, 1<<20, func(c *Config) *int64 { return &c.Flusher.Queue }),
 		span("stages.flusher.tick", "How often flush.ms is looked at; 0 switches interval flushing off.", 0, time.Hour, func(c *Config) *time.Duration { return &c.Flusher.Tick }),
@@ -73,7 +74,7 @@ func Settings() []Setting[Config] {
 		count("stages.controller.queue", "Commands that wait for the controller.", 1, 1<<16, func(c *Config) *int64 { return &c.Controller.Queue }),
 	}
 	i := slices.IndexFunc(table, func(s Setting[Config]) bool { return s.Name == "stages.flusher.tick" })
-	table[i].Loss = "0: a power cut keeps only what a synced ack, FLUSH or a clean stop has synced"
+	table[i].Loss = "0: what no synced ack, FLUSH, flush.bytes, flush.messages or clean stop has synced, up to 64 MiB a log"
 	for _, s := range TopicSettings() {
 		table = append(table, Setting[Config]{
 			Name: "topic." + s.Name, Help: s.Help, Loss: s.Loss,
@@ -82,67 +83,6 @@ func Settings() []Setting[Config] {
 		})
 	}
 	return table
-}
-
-// TopicSettings returns the settings of a topic, as CREATE takes them.
-func TopicSettings() []Setting[TopicConfig] {
-	return []Setting[TopicConfig]{
-		count("partitions", "Partitions of the topic.", 1, 1024, func(c *TopicConfig) *int64 { return &c.Partitions }),
-		{
-			Name: "ack", Help: "Ack level of requests that name none: written or synced.",
-			Loss: "written: up to flush.ms (and one tick); synced: nothing that was acknowledged",
-			Get:  func(c *TopicConfig) string { return c.Ack.String() },
-			Set:  setAck,
-		},
-		size("segment.bytes", "Size at which the next segment is begun.", 16<<10, 4<<30, func(c *TopicConfig) *int64 { return &c.SegmentBytes }),
-		size("max.message.bytes", "Largest record batch.", 1<<10, maxMessageBytes, func(c *TopicConfig) *int64 { return &c.MaxBatch }),
-		size("index.interval.bytes", "Bytes of the log per entry of its index.", 0, 1<<20, func(c *TopicConfig) *int64 { return &c.IndexInterval }),
-		{
-			Name: "flush.ms", Help: "How old written bytes may get before they are synced; 0 syncs after each write, forever leaves it to the kernel.",
-			Loss: "what was written within this time (and one stages.flusher.tick) and not acknowledged as synced",
-			Get: func(c *TopicConfig) string {
-				if c.Flush == Forever {
-					return "forever"
-				}
-				return text.FormatDuration(c.Flush)
-			},
-			Set: setFlush,
-		},
-	}
-}
-
-// topicSettingsLater are names that the protocol knows and this version does
-// not serve: they are told apart from misspelt ones.
-var topicSettingsLater = []string{
-	"flush.bytes", "flush.messages", "sync", "message.timestamp.type", "segment.ms", "retention.ms", "retention.bytes",
-	"retention.records", "retention.segments", "compression.type", "visibility", "replicas", "min.insync.replicas",
-}
-
-func setAck(c *TopicConfig, v string) error {
-	switch v {
-	case "written":
-		c.Ack = text.AckWritten
-	case "synced":
-		c.Ack = text.AckSynced
-	case "replicated":
-		return fmt.Errorf("replicated is not supported yet: use written or synced")
-	default:
-		return fmt.Errorf("%q is no ack level: use written or synced", v)
-	}
-	return nil
-}
-
-func setFlush(c *TopicConfig, v string) error {
-	if v == "forever" {
-		c.Flush = Forever
-		return nil
-	}
-	d, err := text.ParseDuration(v, time.Millisecond)
-	if err != nil {
-		return fmt.Errorf("%w; or forever", err)
-	}
-	c.Flush = d
-	return nil
 }
 
 func number[T any](set, help string, lo, hi int64, field func(*T) *int64, parse func(string) (int64, error), format func(int64) string) Setting[T] {
@@ -167,27 +107,31 @@ func size[T any](set, help string, lo, hi int64, field func(*T) *int64) Setting[
 	return number(set, help, lo, hi, field, text.ParseBytes, text.FormatBytes)
 }
 
-// autoSize is a size of which the server knows a good one.
-func autoSize(set, help string, field func(*Config) *int64) Setting[Config] {
-	s := size(set, help, 0, 1<<50, field)
-	get, parse := s.Get, s.Set
-	s.Get = func(c *Config) string {
-		if *field(c) == Auto {
-			return "auto"
+// orWord lets a number be the word instead, which stands for value.
+func orWord[T any](s Setting[T], word string, value int64, field func(*T) *int64) Setting[T] {
+	get, set := s.Get, s.Set
+	s.Get = func(c *T) string {
+		if *field(c) == value {
+			return word
 		}
 		return get(c)
 	}
-	s.Set = func(c *Config, v string) error {
-		if v == "auto" {
-			*field(c) = Auto
+	s.Set = func(c *T, v string) error {
+		if v == word {
+			*field(c) = value
 			return nil
 		}
-		if err := parse(c, v); err != nil {
-			return fmt.Errorf("%w; or auto", err)
+		if err := set(c, v); err != nil {
+			return fmt.Errorf("%w; or %s", err, word)
 		}
 		return nil
 	}
 	return s
+}
+
+// autoSize is a size of which the server knows a good one.
+func autoSize(set, help string, field func(*Config) *int64) Setting[Config] {
+	return orWord(size(set, help, 0, 1<<50, field), "auto", Auto, field)
 }
 
 func count[T any](set, help string, lo, hi int64, field func(*T) *int64) Setting[T] {

@@ -18,6 +18,7 @@ import (
 func TestB9HeldSyncDegradesOneLog(t *testing.T) {
 	const waiting = 20
 	g := newGate(flusherSync("t"))
+	defer g.release()
 	syncs := 0 // of t; the flusher's goroutine, and the test once all is answered
 	conf := noTicks()
 	conf.Flusher.Slow = 10 * time.Millisecond
@@ -57,7 +58,7 @@ func TestB9HeldSyncDegradesOneLog(t *testing.T) {
 	if status, body := s.health(); status != 200 || !strings.HasPrefix(body, "log t: a sync has been under way for ") {
 		t.Errorf("/healthz says %d %q", status, body)
 	}
-	close(g.open)
+	g.release()
 	for _, h := range held {
 		h.want("OK first=* next=* ack=synced synced=*")
 	}

@@ -206,7 +206,7 @@ func (w *writer) pass(p *partition) {
 	}
 	if head := sync.take(); head != nil {
 		p.flusher.in <- head
-	} else if rolled || wrote && p.topic.conf.Flush == 0 {
+	} else if rolled || wrote && p.flushDue() {
 		p.flusher.request(p) // a full segment is sealed, and the next spare made, only once it is synced
 	}
 	if p.log.MaintenanceDue() {
@@ -285,6 +285,7 @@ func (w *writer) append(p *partition, n int, bytes []byte, sync *list) bool {
 	}
 	durable := p.log.Durable()
 	w.stats.appended(n, next-first, len(bytes))
+	p.w.unmarked += int64(len(bytes))
 	if n == 1 && len(bytes) < len(p.w.pending.head.bytes) { // cut between its batches: more to come
 		cmd := p.w.pending.head
 		if !cmd.begun {
@@ -308,10 +309,14 @@ func (w *writer) append(p *partition, n int, bytes []byte, sync *list) bool {
 			p.flusher.request(p)
 			continue
 		}
-		if cmd.ack == text.AckSynced {
+		switch wanted := cmd.ack == text.AckSynced; {
+		case durable >= cmd.end && (wanted || p.topic.conf.Sync == SyncDsync):
+			cmd.reached = text.AckSynced
+			cmd.done()
+		case wanted:
 			cmd.op = opSync
 			sync.push(cmd)
-		} else {
+		default:
 			cmd.done()
 		}
 	}
