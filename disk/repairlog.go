@@ -98,7 +98,7 @@ func (l *logRepair) nameSpare() error {
 		return nil
 	}
 	s := source{name: spareName, file: spareName}
-	base, ok, err := l.firstBase(&s)
+	base, batches, err := l.firstBase(&s)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (l *logRepair) nameSpare() error {
 		return err
 	case l.known.marked && s.size >= minBatch && (last == nil || l.known.mark.base > last.base):
 		base = l.known.mark.base
-	case !ok || base != end:
+	case batches == 0 || base != end:
 		return nil // the next opening drops it, or sets it aside
 	}
 	name := segmentName(base)

@@ -42,7 +42,8 @@ type source struct {
 type run struct {
 	src      *source
 	from, to spot
-	last     tail // the last batch
+	batches  int
+	last     tail // the last of them
 }
 
 // scan reads the log's files and decides from which of them each offset is taken:
@@ -54,19 +55,16 @@ func (l *logRepair) scan() error {
 	var second []*source
 	for i := range l.files {
 		s := &l.files[i]
-		base, ok, err := l.firstBase(s)
+		base, batches, err := l.firstBase(s)
 		if err != nil {
 			return err
 		}
 		switch kept := strings.HasSuffix(s.name, cutEnding); {
-		case kept && ok:
-			s.base = base
+		case batches > 1 && base != s.base:
+			s.base, s.replace = base, !kept
+			s.holes = []piece{{why: fmt.Sprintf("its first batch has base offset %d", base)}}
 			second = append(second, s)
 		case kept:
-			second = append(second, s)
-		case ok && base != s.base:
-			s.base, s.replace = base, true
-			s.holes = []piece{{why: fmt.Sprintf("its first batch has base offset %d", base)}}
 			second = append(second, s)
 		default:
 			l.segs = append(l.segs, s)
@@ -94,25 +92,31 @@ func (l *logRepair) scan() error {
 	return nil
 }
 
-// firstBase is the base offset of the whole batch at the file's start. False: there is none.
-func (l *logRepair) firstBase(s *source) (base uint64, ok bool, err error) {
+// firstBase is the base offset of the whole batch at the file's start. The checksum does not cover it, so one batch may
+// owe it to a flipped bit; two, of which the second continues the first, do not.
+func (l *logRepair) firstBase(s *source) (base uint64, batches int, err error) {
 	err = l.open(s, 0, spot{}, func(k *walk) error {
 		b, err := k.w.peek(0, batch.HeaderSize)
 		if err != nil {
 			return err
 		}
-		h, err := batch.ParseHeader(b)
-		if err != nil || h.BaseOffset > maxOffset {
-			return nil // no header: damage, which collect meets again
+		h, bad := batch.ParseHeader(b)
+		if bad != nil || h.BaseOffset > maxOffset {
+			return nil // damage, which collect meets again
 		}
-		_, _, err = k.w.batch(0, h.BaseOffset, maxOffset)
-		base, ok = h.BaseOffset, err == nil
+		base = h.BaseOffset
+		if _, _, err = k.w.batch(0, base, maxOffset); err == nil {
+			batches++
+			if _, err = k.w.header(int64(h.Size), h.Next(), maxOffset); err == nil {
+				batches++
+			}
+		}
 		if isBad(err) {
-			err = nil
+			return nil
 		}
 		return err
 	})
-	return base, ok, err
+	return base, batches, err
 }
 
 // open walks a file with what the log knows.
@@ -175,9 +179,10 @@ func (s *source) add(p piece) {
 	last := tail{spot: p.after, last: p.at.pos, crc: p.head.CRC}
 	if n := len(s.runs); n > 0 && s.runs[n-1].to == p.at {
 		s.runs[n-1].to, s.runs[n-1].last = p.after, last
+		s.runs[n-1].batches++
 		return
 	}
-	s.runs = append(s.runs, run{src: s, from: p.at, to: p.after, last: last})
+	s.runs = append(s.runs, run{src: s, from: p.at, to: p.after, batches: 1, last: last})
 }
 
 // adopt takes the batches that no segment has. Behind the log's end only what continues it counts: all else is the torn
@@ -194,6 +199,8 @@ func (l *logRepair) adopt(s *source) error {
 		}
 		return nil
 	})
+	// A batch alone may owe its offset to a flipped bit.
+	s.runs = slices.DeleteFunc(s.runs, func(r run) bool { return r.batches == 1 && r.from != spot{0, s.base} })
 	l.runs = append(l.runs, s.runs...)
 	return err
 }

@@ -185,6 +185,11 @@ var damageRows = []damageRow{
 		s.edit(s.segs[n], func(b []byte) []byte { return b[:s.all[n][3].pos] })
 		return lostBatches(s, n, 3, len(s.all[n])-1)
 	}, false, nil},
+	{"C3C6 only the first batch left, its base offset flipped", func(s *sick) [][2]uint64 {
+		s.at(1, 0, 7, func(b byte) byte { return b ^ 0x20 })
+		s.edit(s.segs[1], func(b []byte) []byte { return b[:s.all[1][0].end] })
+		return lostBatches(s, 1, 0, len(s.all[1])-1)
+	}, false, nil},
 	{"C8 first segment empty", emptied(0), false, nil},
 	{"C8 middle segment empty", emptied(1), false, nil},
 	{"C8 last segment empty", func(s *sick) [][2]uint64 { return emptied(s.last())(s) }, false, nil},
