@@ -9,7 +9,7 @@ FUZZTIME ?= 30s
 TESTTIME ?= 10m
 
 .DEFAULT_GOAL := help
-.PHONY: build run test check fmt vet lint tools unit race-note tidy bench bench-full bench-smoke bench-compare fuzz cover clean help
+.PHONY: build run test torture check fmt vet lint tools unit race-note tidy bench bench-full bench-smoke bench-compare fuzz cover clean help
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,12 @@ test: build fmt vet lint tidy race-note ## everything a machine runs for a chang
 	@$(MAKE) --no-print-directory cover
 	@$(MAKE) --no-print-directory bench-smoke
 	@$(MAKE) --no-print-directory run ONCE=1
+
+# Each seed tries something else; a failure prints what it takes to see it again.
+torture: build ## 100,000 crash clones in memory and 10,000 kills of the real binary (SLUICE_CLONES=, SLUICE_KILLS=, SLUICE_SEED=)
+	@export SLUICE_SEED=$${SLUICE_SEED:-$$(date +%s)} SLUICE_CLONES=$${SLUICE_CLONES:-100000} SLUICE_KILLS=$${SLUICE_KILLS:-10000}; \
+	echo "SLUICE_SEED=$$SLUICE_SEED"; \
+	go test -v -count 1 -timeout 4h -run '^Test(A|B|F)[0-9]' ./disk && go test -v -count 1 -timeout 12h ./test/crash
 
 fmt: ## that every file is as gofmt would have it
 	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "not as gofmt has it:"; echo "$$bad"; exit 1; fi

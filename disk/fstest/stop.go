@@ -24,6 +24,7 @@ type Stopper struct {
 	disk.FS
 	mu      sync.Mutex
 	changes int
+	end     int // the number of the last change; negative: there is none
 	stopped bool
 }
 
@@ -31,7 +32,7 @@ type Stopper struct {
 // as last says, and fails, as does everything after it. What f then holds is what the process left; Kill and Crash of a Mem
 // tell what the next one finds. With a negative n it never dies.
 func Stop(f disk.FS, n int, last Last) *Stopper {
-	s := new(Stopper)
+	s := &Stopper{end: n}
 	s.FS = &wrapper{fs: f, before: func(op Op) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -42,7 +43,7 @@ func Stop(f disk.FS, n int, last Last) *Stopper {
 			return nil
 		}
 		s.changes++
-		if s.changes-1 != n {
+		if s.changes-1 != s.end {
 			return nil
 		}
 		s.stopped = true
@@ -55,6 +56,13 @@ func Stop(f disk.FS, n int, last Last) *Stopper {
 		return ErrStopped
 	}, after: func(Op, error) {}}
 	return s
+}
+
+// StopAfter lets n more changes pass, and the process die in the one after them.
+func (s *Stopper) StopAfter(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end = s.changes + n
 }
 
 // Changes counts the operations so far that change something, with the one at which the process died.

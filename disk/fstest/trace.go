@@ -23,6 +23,14 @@ func Trace(f disk.FS, line func(string)) disk.FS {
 }
 
 func (op Op) text(err error) string {
+	if err != nil {
+		return op.String() + " = " + reason(err)
+	}
+	return op.String()
+}
+
+// String is the operation as in Trace, without its outcome.
+func (op Op) String() string {
 	s := fmt.Sprintf("%s %s %s", op.By, op.Kind, op.Name)
 	if op.By == "" {
 		s = fmt.Sprintf("- %s %s", op.Kind, op.Name)
@@ -34,9 +42,6 @@ func (op Op) text(err error) string {
 		s += fmt.Sprintf(" %d", op.Pos)
 	case Rename:
 		s += " -> " + op.To
-	}
-	if err != nil {
-		s += " = " + reason(err)
 	}
 	return s
 }
