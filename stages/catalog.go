@@ -15,6 +15,8 @@ type topic struct {
 	name  string
 	conf  TopicConfig  // fixed once published
 	parts []*partition // fixed once published
+
+	broken error // why it could not be read at the start; nil but for such a topic
 }
 
 // partition is one log, with what each stage keeps about it. Fields are grouped
@@ -23,6 +25,8 @@ type partition struct {
 	topic *topic
 	id    int32
 	log   *disk.Log
+
+	broken *text.Error // fixed at the start: the log could not be opened, and this is the answer; else nil
 
 	writer  *writer // fixed: a log belongs to exactly one
 	flusher *flusher

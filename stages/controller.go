@@ -69,7 +69,7 @@ func (c *controller) create(name string, settings [][2]string) *text.Error {
 		return storeError("create topic "+name, err)
 	}
 	t := newTopic(name, conf)
-	if err := c.srv.openLogs(c.srv.jobs(t), func() {}); err != nil {
+	if err := c.srv.makeLogs(t); err != nil {
 		if undo := c.srv.store.DropTopic("controller", name); undo != nil {
 			c.srv.log.Error("a topic that could not be created is half there, until the next start", zap.String("topic", name), zap.Error(undo))
 		}

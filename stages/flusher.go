@@ -186,7 +186,7 @@ func (f *flusher) sync(p *partition) {
 // syncError says what a failed sync means for a command that waited for it.
 func syncError(p *partition, cmd *command, err error) *text.Error {
 	if cmd.verb == text.VerbFlush {
-		return &text.Error{Code: text.CodeLogFailed, Skip: -1, Text: fmt.Sprintf("%s takes no appends until the server is restarted: %v", p, err)}
+		return &text.Error{Code: text.CodeLogFailed, Skip: -1, Text: fmt.Sprintf("%s takes no appends: %v", p, err)}
 	}
 	return &text.Error{Code: text.CodeUnknown, Skip: -1, Text: fmt.Sprintf("the sync failed, and the records may be there, once: %v", err)}
 }

@@ -14,6 +14,7 @@ import (
 
 	"sluice/disk"
 	"sluice/sched"
+	"sluice/wire/text"
 )
 
 // This file is the start: all that can fail, before anything is served.
@@ -59,8 +60,11 @@ func (s *Server) open() error {
 		jobs = append(jobs, s.jobs(t)...)
 	}
 	s.opening.all.Store(int64(len(jobs)))
-	if err := s.openLogs(jobs, s.opening.step); err != nil {
-		return err
+	s.openLogs(jobs, s.opening.step)
+	for i := range jobs {
+		if err := jobs[i].err; err != nil {
+			s.breakLog(jobs[i].part, err)
+		}
 	}
 	s.catalog.publish(func(m map[string]*topic) {
 		for _, t := range topics {
@@ -75,26 +79,45 @@ func (s *Server) open() error {
 	return nil
 }
 
-// load reads which topics there are. Their logs are not open yet.
+// load reads which topics there are. Their logs are not open yet. A topic that can't
+// be understood is there all the same, broken: its name is not free, DROP can remove
+// it, and it keeps no other from being served.
 func (s *Server) load() (topics []*topic, err error) {
 	stored, err := s.store.Topics("open")
+	for _, st := range stored {
+		conf, err := s.confOf(st)
+		topics = append(topics, newTopic(st.Name, conf))
+		topics[len(topics)-1].broken = err
+	}
 	if err != nil {
-		return nil, err
+		left, err := s.store.LeftOut("open", stored)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range left {
+			topics = append(topics, newTopic(l.Name, TopicConfig{Partitions: 1, Ack: s.conf.Topic.Ack, MaxBatch: s.conf.Topic.MaxBatch}))
+			topics[len(topics)-1].broken = l.Why
+		}
 	}
 	n := int64(0)
-	for _, st := range stored {
-		conf := s.conf.Topic
-		for name, value := range st.Settings {
-			if e := applySetting(&conf, name, value); e != nil {
-				return nil, fmt.Errorf("topic %s: %w", st.Name, e)
-			}
-		}
-		if n += conf.Partitions; n > s.conf.MaxPartitions { // queues have a place for each
+	for _, t := range topics {
+		if n += int64(len(t.parts)); n > s.conf.MaxPartitions { // queues have a place for each
 			return nil, fmt.Errorf("the data directory holds more than %d partitions: raise max_partitions", s.conf.MaxPartitions)
 		}
-		topics = append(topics, newTopic(st.Name, conf))
 	}
 	return topics, nil
+}
+
+// confOf puts what CREATE was told over the configured settings. On an error the
+// number of partitions holds, if it is there.
+func (s *Server) confOf(st disk.Topic) (conf TopicConfig, err error) {
+	conf = s.conf.Topic
+	for name, value := range st.Settings {
+		if e := applySetting(&conf, name, value); e != nil {
+			err = errors.Join(err, fmt.Errorf("the setting %s=%s of topic %s is not understood by this version: %s", name, value, st.Name, e.Text))
+		}
+	}
+	return conf, err
 }
 
 // openJob is one log to open.
@@ -116,9 +139,9 @@ func (s *Server) jobs(t *topic) []openJob {
 // descriptors do not add up.
 func openers() int { return min(4*runtime.GOMAXPROCS(0), 64) }
 
-// openLogs opens all, several at a time, and calls step behind each. On an error
-// those that it had opened are closed.
-func (s *Server) openLogs(jobs []openJob, step func()) error {
+// openLogs opens all, several at a time, and calls step behind each. What went wrong
+// stands in the jobs.
+func (s *Server) openLogs(jobs []openJob, step func()) {
 	g := sched.NewGroup(context.Background())
 	var next atomic.Int64
 	for range min(openers(), len(jobs)) {
@@ -130,15 +153,23 @@ func (s *Server) openLogs(jobs []openJob, step func()) error {
 			return nil
 		})
 	}
-	err := g.Wait()
+	_ = g.Wait() // none of them returns an error
+}
+
+// makeLogs makes the logs of a new topic: all of them, or none.
+func (s *Server) makeLogs(t *topic) error {
+	jobs := s.jobs(t)
+	s.openLogs(jobs, func() {})
+	var err error
 	for i := range jobs {
 		err = errors.Join(err, jobs[i].err)
 	}
-	if err != nil {
-		for i := range jobs {
-			if log := jobs[i].part.log; log != nil {
-				err = errors.Join(err, log.Close())
-			}
+	if err == nil {
+		return nil
+	}
+	for _, p := range t.parts {
+		if p.log != nil {
+			err = errors.Join(err, p.log.Close())
 		}
 	}
 	return err
@@ -146,12 +177,15 @@ func (s *Server) openLogs(jobs []openJob, step func()) error {
 
 func (s *Server) openLog(p *partition) error {
 	conf := &p.topic.conf
+	if p.topic.broken != nil {
+		return p.topic.broken
+	}
 	log, found, err := s.store.OpenLog("open", p.topic.name, int(p.id), disk.LogOptions{
 		SegmentBytes: conf.SegmentBytes, Clock: time.Now, Dsync: conf.Sync == SyncDsync,
 		IndexInterval: max(conf.IndexInterval, 1), // an entry for each batch; 0 would be the log's default
 	})
 	if err != nil {
-		return fmt.Errorf("log %s: %w", p, err)
+		return fmt.Errorf("log %s can't be opened: %w", p, err)
 	}
 	p.log = log
 	if found.Cut > 0 || found.LostNext > found.LostFrom {
@@ -160,6 +194,13 @@ func (s *Server) openLog(p *partition) error {
 			zap.Uint64("lost from", found.LostFrom), zap.Uint64("lost next", found.LostNext))
 	}
 	return nil
+}
+
+// breakLog puts what answers why in the place of a log that could not be opened: it
+// hurts no other, and is tried again at the next start.
+func (s *Server) breakLog(p *partition, why error) {
+	p.broken = &text.Error{Code: text.CodeLogFailed, Skip: -1, Text: fmt.Sprintf("%v; look at what it names, then restart the server to try again, or DROP the topic", why)}
+	p.log = s.store.BrokenLog(p.topic.name, int(p.id), why)
 }
 
 // newTopic makes a topic whose logs are not open yet.

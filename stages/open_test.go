@@ -1,13 +1,19 @@
 package stages
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"sluice/disk"
 	"sluice/disk/fstest"
@@ -93,4 +99,96 @@ func TestHealthTellsHowTheOpeningGoes(t *testing.T) {
 	if err := s.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// Rows C6 and C9, and logs whose directory can't be read: such a log or topic says why
+// it takes nothing, everywhere; the server starts, the others are served, and what is
+// readable is read. A broken topic can be dropped, and made anew.
+func TestC6C9BrokenLogsHurtNoOthers(t *testing.T) {
+	mem := filled(t, 6)
+	before := startServerOn(t, mem, noTicks())
+	w := dial(t, before)
+	w.send("DROP t1\nCREATE t1 segment.bytes=16KiB\n")
+	w.want("OK", "OK")
+	for i := range 10 { // three a segment
+		w.send("MSG t1 5000\n%5000d\n", i)
+		w.want(fmt.Sprintf("OK first=%d next=%d ack=written synced=*", i, i+1))
+	}
+	if err := before.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	store, err := disk.OpenStore(mem, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(
+		mem.Remove("test", "topics/t1/0/00000000000000000000.log"),
+		scribble(mem, "topics/t3/topic.json"), scribble(mem, "topics/t3/topic.json.2"),
+		store.CreateTopic("test", "t4x", map[string]string{"partitions": "2", "from.the.future": "1"}),
+		store.Close(),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	core, lines := observer.New(zap.ErrorLevel)
+	conf := noTicks()
+	conf.Listen, conf.HTTP, conf.Disk.Reserve = "127.0.0.1:0", "", 0
+	s, err := startOn(fstest.Fail(mem, func(op fstest.Op) error {
+		if op.Kind == fstest.List && op.Name == "topics/t2/0" {
+			return syscall.EIO
+		}
+		return nil
+	}), conf, zap.New(core))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Stop(context.Background()) }) // how it went is looked at below
+	c := dial(t, s)
+	for _, topic := range []string{"t0", "t5"} {
+		c.send("MSG %s 1 ack=synced\ny\nREAD %s 0 limit=1\n", topic, topic)
+		c.want("OK first=1 next=2 ack=synced synced=2", "REC offset=0 time=* key=-1 n=1", "x", "OK next=1 end=2 epoch=*")
+	}
+	for topic, why := range map[string]string{"t1": "missing", "t2": "input/output error", "t3": "damaged", "t4x": "from.the.future", "t4x/1": "from.the.future"} {
+		c.send("MSG %s 1\ny\nFLUSH %s\n", topic, topic)
+		for range 2 {
+			if got := c.line(); !strings.HasPrefix(got, "ERR LOG_FAILED - ") || !strings.Contains(got, why) {
+				t.Errorf("%s: got %q, want LOG_FAILED and %q", topic, got, why)
+			}
+		}
+		if _, body := s.health(); !strings.Contains(body, "log "+topic+": ") {
+			t.Errorf("/healthz does not name %s: %s", topic, body)
+		}
+		if n := lines.FilterField(zap.String("log", "topics/"+strings.TrimSuffix(topic, "/1")+"/"+map[bool]string{true: "1", false: "0"}[strings.HasSuffix(topic, "/1")])).Len(); n != 1 {
+			t.Errorf("%d lines about %s: %v", n, topic, lines.All())
+		}
+		if topic == "t1" { // opened, and damaged
+			continue
+		}
+		c.send("READ %s 5\nHEAD %s\nTAIL %s oldest\n", topic, topic, topic)
+		for range 3 {
+			c.refused("ERR LOG_FAILED - ")
+		}
+	}
+	c.send("READ t1 3 limit=1\nREAD t1 0\nREAD t1 9\nSTATS\n")
+	c.want("REC offset=3 time=* key=-1 n=5000", fmt.Sprintf("%5000d", 3), "OK next=4 end=10 epoch=*")
+	c.refused("ERR CORRUPT from=0 next=3 - ")
+	c.want("REC offset=9 time=* key=-1 n=5000", fmt.Sprintf("%5000d", 9), "OK next=10 end=10 epoch=*")
+	if _, b := c.data(); strings.Count(string(b), " state=failed reason=\"") != 5 || strings.Count(string(b), "segments=1 state=ok\n") != 3 {
+		t.Errorf("STATS:\n%s", b)
+	}
+	c.send("CREATE t3\nDROP t3\nCREATE t3\nDROP t2\nMSG t3 1\nz\n")
+	c.refused("ERR EXISTS")
+	c.want("OK", "OK", "OK", "OK first=0 next=1 ack=written synced=0")
+	if err := s.Stop(t.Context()); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+}
+
+func scribble(fs disk.FS, name string) error {
+	f, err := fs.Open("test", name)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt("test", []byte("####"), 3)
+	return errors.Join(err, f.Close("test"))
 }

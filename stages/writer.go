@@ -346,7 +346,7 @@ func appendError(p *partition, err error, begun bool) *text.Error {
 	case begun:
 		e.Code, e.Text = text.CodeUnknown, fmt.Sprintf("a part of the request was written before this: %v", err)
 	case errors.Is(err, disk.ErrFailed):
-		e.Code, e.Text = text.CodeLogFailed, fmt.Sprintf("%s takes no appends until the server is restarted: %v", p, err)
+		e.Code, e.Text = text.CodeLogFailed, fmt.Sprintf("%s takes no appends: %v", p, err)
 	case errors.Is(err, disk.ErrNoSpace):
 		e.Code, e.Text = text.CodeDiskFull, fmt.Sprintf("nothing was appended: make room on the disk and try again (%v)", err)
 	default:
