@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 
 	"sluice/disk"
@@ -41,12 +42,6 @@ func (r *responder) failRead(cmd *command, e *text.Error) {
 func (r *responder) begin(cmd *command) *text.Error {
 	q, log := &cmd.read, cmd.part.log
 	end := log.Next()
-	if q.epoch > int64(log.Epoch()) {
-		return &text.Error{
-			Code: text.CodeFenced, Skip: -1, Text: "the log never had that epoch: what was read under it is not in this log",
-			Fields: []text.Field{{Name: "epoch", Value: strconv.Itoa(int(log.Epoch()))}, {Name: "end", Value: strconv.FormatUint(end, 10)}},
-		}
-	}
 	switch q.from.Kind {
 	case text.FromOffset:
 		q.offset = uint64(q.from.Value)
@@ -63,10 +58,30 @@ func (r *responder) begin(cmd *command) *text.Error {
 			return readError(cmd, q.fault)
 		}
 	}
+	if e := fenced(log, q); e != nil {
+		return e
+	}
 	if q.offset < log.Oldest() || q.offset > log.Next() { // which may have moved while a time was looked up
 		return readError(cmd, disk.ErrOutOfRange)
 	}
 	return nil
+}
+
+// fenced refuses a reader whose last record is not in this log: a power cut, or another
+// master, took it after it was read. It comes before OUT_OF_RANGE, which would not say
+// so; and says up to where the log is the one that was read.
+func fenced(log *disk.Log, q *readRequest) *text.Error {
+	if q.epoch < 0 {
+		return nil
+	}
+	have, end := log.EpochEnd(int32(min(q.epoch, math.MaxInt32)))
+	if have < 0 || int64(have) == q.epoch && q.offset <= end { // -1: the log has only later ones, so there is nothing to compare
+		return nil
+	}
+	return &text.Error{
+		Code: text.CodeFenced, Skip: -1, Fields: []text.Field{{Name: "epoch", Value: strconv.Itoa(int(have))}, {Name: "end", Value: strconv.FormatUint(end, 10)}},
+		Text: "the log has diverged from what was read: records from end on may be others than those, or missing; read again from there",
+	}
 }
 
 // readError is the answer to a read that failed.
