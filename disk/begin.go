@@ -116,7 +116,7 @@ func (l *Log) mark() (m mark, moved bool) {
 func (l *Log) begin() error {
 	p := &l.progress
 	i := p.marks.have.newest()
-	if (i < 0 || p.marks.have.slot[i].clean) && !sched.Planted("clean-flag-stays") {
+	if i < 0 || p.marks.have.slot[i].clean && !sched.Planted("clean-flag-stays") {
 		m, _ := l.mark()
 		if err := p.marks.store(l.fs, ByRoller, m); err != nil {
 			return l.beginFailed(err)

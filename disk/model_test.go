@@ -23,6 +23,10 @@ type machine struct {
 	want    []rec
 	durable uint64
 	cursor  disk.Cursor
+
+	epoch int32 // of the last append
+	begun bool  // this run may append in it
+	owed  bool  // the one before was killed, after it had begun
 }
 
 // TestModel drives a log through whatever its stages and its operator may do, against a slice.
@@ -34,10 +38,12 @@ func TestModel(t *testing.T) {
 		}}
 		m.open(t)
 		m.openLog(t)
+		m.begun = true
 		t.Repeat(map[string]func(*rapid.T){
 			"append":   m.append,
 			"roll":     m.roll,
 			"sync":     m.sync,
+			"mark":     m.mark,
 			"maintain": m.maintain,
 			"read":     m.read,
 			"time":     m.time,
@@ -68,6 +74,7 @@ func (m *machine) open(t *rapid.T) {
 func (m *machine) openLog(t *rapid.T) {
 	l, r, err := m.s.OpenLog(disk.ByOpen, "t", 0, m.opt)
 	ok(t, err)
+	ok(t, l.Err())
 	if r.Cut != 0 || r.LostFrom != r.LostNext {
 		t.Fatalf("opening found %+v", r)
 	}
@@ -98,18 +105,27 @@ func (m *machine) append(t *rapid.T) {
 		m.sync(t)
 		m.maintain(t)
 	}
+	if !m.begun && m.owed {
+		m.epoch++
+	}
+	m.begun, m.owed = true, false
 	first, next, err := m.l.Append(p)
 	ok(t, err)
 	if first != uint64(len(m.want)) || next != first+uint64(len(recs)) {
 		t.Fatalf("appended [%d, %d) behind %d records", first, next, len(m.want))
 	}
 	m.want = append(m.want, recs...)
-	if h, err := batch.ParseHeader(p); err != nil || h.BaseOffset != first || h.Epoch != m.l.Epoch() {
+	if h, err := batch.ParseHeader(p); err != nil || h.BaseOffset != first || h.Epoch != m.epoch {
 		t.Fatalf("stamped %+v, %v", h, err)
 	}
 }
 
-func (m *machine) roll(*rapid.T) { m.l.Roll() }
+// roll asks for a new segment; in a run that has not begun only an append may.
+func (m *machine) roll(*rapid.T) {
+	if m.begun {
+		m.l.Roll()
+	}
+}
 
 func (m *machine) sync(t *rapid.T) {
 	durable, err := m.l.Sync()
@@ -124,11 +140,13 @@ func (m *machine) sync(t *rapid.T) {
 // wantSynced: a power cut could take nothing but indexes, and names that recovery does without.
 func (m *machine) wantSynced(t *rapid.T) {
 	for _, name := range m.mem.Unsynced() {
-		if name != "topics/t/0/" && !strings.HasSuffix(name, ".idx") {
+		if name != "topics/t/0/" && name != marksFile && !strings.HasSuffix(name, ".idx") {
 			t.Fatalf("a power cut could take %s", name)
 		}
 	}
 }
+
+func (m *machine) mark(t *rapid.T) { ok(t, m.l.Mark(disk.ByFlusher)) }
 
 func (m *machine) maintain(t *rapid.T) {
 	_, err := m.l.Maintain()
@@ -190,11 +208,13 @@ func (m *machine) time(t *rapid.T) {
 func (m *machine) reopen(t *rapid.T) {
 	ok(t, m.l.Close())
 	m.wantSynced(t)
+	m.begun = false
 	m.openLog(t)
 }
 
 // kill ends the process: its files stay as they are, its locks go.
 func (m *machine) kill(t *rapid.T) {
+	m.begun, m.owed = false, m.begun || m.owed
 	m.open(t)
 	m.openLog(t)
 }

@@ -13,7 +13,7 @@ import (
 
 // Recovery tells what opening a log found and did.
 type Recovery struct {
-	Clean    bool          // the log had been closed in order
+	Clean    bool          // the log had been closed in order, or is new
 	Mark     uint64        // offset of the durable mark that was believed; 0 without one
 	Scanned  int64         // bytes of batches checked
 	Took     time.Duration // by LogOptions.Clock
@@ -248,7 +248,7 @@ func (p *opener) publish() {
 	l.next.Store(active.end.Load())
 	l.durable.Store(active.end.Load())
 	l.progress.mu.base, l.progress.mu.tail = active.base, end
-	l.progress.clean, p.rec.Clean = p.clean, p.clean
+	l.progress.clean, p.rec.Clean = p.clean, p.clean || l.progress.begun.Load()
 	l.indexWanted.Store(active.front.pos > 0)
 	l.progress.seen = p.mark.epoch
 	if p.broken != nil {

@@ -92,7 +92,8 @@ func (p *opener) refresh(last *segment) bool {
 		}
 		err := s.live.file.Sync(ByOpen)
 		if err == nil && !sched.Planted("trust-cache") {
-			err = s.live.file.Evict(ByOpen, 0, s.allocated.Load())
+			from := p.scanFrom(s)
+			err = s.live.file.Evict(ByOpen, from, s.allocated.Load()-from)
 		}
 		if err != nil {
 			p.breaks(fmt.Errorf("sync %s before it is scanned: %w; only what was durable before is shown, until a restart finds this mended",
@@ -101,6 +102,16 @@ func (p *opener) refresh(last *segment) bool {
 		}
 	}
 	return true
+}
+
+// scanFrom is where the first page begins that a scan of the segment will read. What lies before was durable, so the
+// cache is right about it, and readers may want it warm.
+func (p *opener) scanFrom(s *segment) int64 {
+	const page = 64 << 10 // the largest of any system: a page that is named in part stays
+	if !p.marked || p.mark.base != s.base || s.unnamed {
+		return 0
+	}
+	return min(p.mark.tail.last, s.allocated.Load()) &^ (page - 1)
 }
 
 // freeze shows the log as far as the mark goes, without a look at what lies behind.
