@@ -111,7 +111,7 @@ func faultAt(t *testing.T, s scenario, kind faultKind, k int) bool {
 		}
 	}()
 	x := &script{c: &f.cutter}
-	x.begin(f.directory(), make(world))
+	x.begin(fstest.NewMem(), make(world))
 	if !completes(func() { s.run(x) }) && !f.hit {
 		x.broken("it gave up without a fault")
 	}

@@ -87,9 +87,6 @@ func (p *proc) openStore() {
 	s, err := disk.OpenStore(p.fs, zap.NewNop())
 	p.fine(err, "open the store")
 	p.s = s
-	for _, dir := range []string{".", "topics"} { // what a killed process made there, nobody syncs
-		p.fine(p.mem.SyncDir("test", dir), "sync %s", dir)
-	}
 }
 
 func (p *proc) create(topic string, partitions int, o disk.LogOptions) {

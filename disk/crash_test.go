@@ -100,7 +100,7 @@ func crashScenario(t *testing.T, p plan, w scenario, round int) {
 		}
 	}()
 	x := &script{c: c}
-	x.begin(c.directory(), make(world))
+	x.begin(fstest.NewMem(), make(world))
 	w.run(x)
 	c.tear(x.proc)
 }
@@ -124,15 +124,6 @@ func (c *cutter) report(err any) {
 		}
 	}
 	c.t.Fatal(s.String())
-}
-
-// directory is a new data directory.
-func (c *cutter) directory() *fstest.Mem {
-	mem := fstest.NewMem()
-	p := newProc(c.t, mem, nil, c.rng, &c.values, nil)
-	p.openStore()
-	p.fine(p.s.Close(), "close the store")
-	return mem
 }
 
 func (x *script) begin(mem *fstest.Mem, w world) {
