@@ -3,7 +3,6 @@ package disk_test
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -96,7 +95,7 @@ func (p *proc) create(topic string, partitions int, o disk.LogOptions) {
 	}
 	p.w[topic] = t
 	p.fine(p.s.CreateTopic(disk.ByController, topic, nil), "create topic %s", topic)
-	t.must = true
+	t.must, t.there = true, true
 	for i := range t.logs {
 		p.open(topic, i)
 	}
@@ -105,12 +104,12 @@ func (p *proc) create(topic string, partitions int, o disk.LogOptions) {
 func (p *proc) drop(topic string) {
 	t := p.w[topic]
 	p.closeTopic(topic)
-	t.must = false
+	t.must, t.there = false, false
 	p.fine(p.s.DropTopic(disk.ByController, topic), "drop topic %s", topic)
 	t.may = false
 }
 
-// topics compares the topics that are there with those that must and may be, and forgets the others.
+// topics compares the topics that are there with those that must and may be.
 func (p *proc) topics() {
 	list, err := p.s.Topics(disk.ByController)
 	p.fine(err, "list topics")
@@ -121,22 +120,18 @@ func (p *proc) topics() {
 			p.broken("topic %s is there, and should not be", t.Name)
 		}
 	}
-	for _, name := range slices.Collect(maps.Keys(p.w)) {
-		t := p.w[name]
-		if t.must && !there[name] {
+	for name, t := range p.w {
+		if t.there = there[name]; t.must && !t.there {
 			p.broken("topic %s is gone", name)
-		}
-		if t.may = there[name]; !t.may {
-			delete(p.w, name)
 		}
 	}
 }
 
-// names is the topics that may be there, in a fixed order, so that a seed says it all.
+// names is the topics that are there, in a fixed order, so that a seed says it all.
 func (p *proc) names() []string {
 	var names []string
 	for name, t := range p.w {
-		if t.may {
+		if t.there {
 			names = append(names, name)
 		}
 	}

@@ -12,7 +12,8 @@ type world map[string]*topicHist
 
 // topicHist is the life of a topic. Between a call and its return it may be there or not.
 type topicHist struct {
-	must, may bool // it is there for certain; it may be there
+	must, may bool // it is there for certain; it may be there, if only after the next power cut
+	there     bool // for the process at work
 	opt       disk.LogOptions
 	logs      []*logHist
 }
