@@ -80,7 +80,7 @@ func fenced(log *disk.Log, q *readRequest) *text.Error {
 	}
 	return &text.Error{
 		Code: text.CodeFenced, Skip: -1, Fields: []text.Field{{Name: "epoch", Value: strconv.Itoa(int(have))}, {Name: "end", Value: strconv.FormatUint(end, 10)}},
-		Text: "the log has diverged from what was read: records from end on may be others than those, or missing; read again from there",
+		Text: fmt.Sprintf("the log has diverged from what was read: its epoch %d ends at %d, and what lies behind may be other records than those, or none; read again from there", have, end),
 	}
 }
 

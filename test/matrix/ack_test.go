@@ -15,7 +15,7 @@ func answersNameTheirLevel(t *trial) {
 		part := rs[3*i : 3*i+3]
 		as, err := s.append(topic, level, part...)
 		t.must(err)
-		want := level
+		want := t.conf.reached(level)
 		if level == text.AckDefault {
 			if want = t.conf.level(); t.conf.ack == text.AckNone {
 				want = text.AckWritten // what the topic says; none is only ever asked for
@@ -95,7 +95,7 @@ func flushMoves(t *trial) {
 	rs := t.records("r", 9)
 	_, err := s.append(topic, text.AckWritten, rs[0])
 	t.must(err)
-	if h, err := s.head(topic); err != nil || h.Next != 1 || t.conf.record < 16<<10 && h.Synced != 0 {
+	if h, err := s.head(topic); err != nil || h.Next != 1 || t.conf.record < 16<<10 && !t.conf.dsync() && h.Synced != 0 {
 		t.failf("behind one written record HEAD says %+v, %w", h, err)
 	}
 	for n := 1; ; n += 4 {
@@ -119,8 +119,8 @@ func tickMoves(t *trial) {
 	t.must(s.create(topic, "flush.ms=1"))
 	_, err := s.append(topic, text.AckWritten, t.records("r", 3)...)
 	t.must(err)
-	if strings.Contains(t.conf.settings, "stages.flusher.tick=0") {
-		// The one configuration without ticks: flush.ms says nothing then, a FLUSH does.
+	if strings.Contains(t.conf.settings, "stages.flusher.tick=0") || strings.Contains(t.conf.settings, "topic.sync=shutdown") {
+		// Without ticks, or where they sync nothing: flush.ms says nothing then, a FLUSH does.
 		_, err := s.flush(topic)
 		t.must(err)
 	}
@@ -128,4 +128,20 @@ func tickMoves(t *trial) {
 		h, err := s.head(topic)
 		return h.Synced == 3, err
 	})
+}
+
+// flush.messages, without a tick, a FLUSH or an ack that asks for it.
+func numberMoves(t *trial) {
+	topic, s := t.topic(), t.open()
+	t.must(s.create(topic, "flush.ms=forever", "flush.messages=3", "sync=data"))
+	rs := t.records("r", 7)
+	for i := range rs {
+		_, err := s.append(topic, text.AckWritten, rs[i])
+		t.must(err)
+		t.until("fewer records than that are unsynced", func() (bool, error) { // a roll may have synced some, too
+			h, err := s.head(topic)
+			return h.Next == uint64(i+1) && h.Next-h.Synced < 3, err
+		})
+	}
+	t.want(s, topic, "0", limits{}, rs, 0)
 }

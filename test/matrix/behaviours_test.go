@@ -23,6 +23,7 @@ var behaviours = []behaviour{
 	{name: "the watermark only rises", needs: []capability{typing}, run: watermarkOnlyRises},
 	{name: "flush moves the watermark", run: flushMoves},
 	{name: "the tick moves the watermark", run: tickMoves},
+	{name: "so many records move the watermark", run: numberMoves},
 
 	// batch_test.go
 	{name: "batches are stored as sent", needs: []capability{ownBatches}, run: batchesStayWhole},
@@ -78,6 +79,8 @@ var behaviours = []behaviour{
 	{name: "many starts", home: alone, run: manyStarts},
 	{name: "a kill keeps what was written", home: process_, run: killKeepsWritten},
 	{name: "an unclean start begins an epoch", home: process_, needs: []capability{typing}, run: uncleanStartBeginsEpoch},
+	{name: "FENCED behind an unclean start", home: process_, needs: []capability{typing}, run: fencedBehindUncleanStart},
+	{name: "DISK_FULL is a state", home: alone, run: diskFullIsAState},
 
 	// later_test.go
 	{name: "ALTER", needs: []capability{typing}, run: alter},
@@ -89,7 +92,6 @@ var behaviours = []behaviour{
 
 // exceptions is the table of expected failures. A row whose cell passes fails the run, and so does one that fits none.
 var exceptions = []exception{
-	{behaviour: "an unclean start begins an epoch", reason: "not built yet: every log is in epoch 0, so an offset that a power cut frees is used again without a sign (I3)"},
 	{behaviour: "ALTER", reason: "not built yet: settings are those of CREATE"},
 	{behaviour: "TRUNCATE", reason: "not built yet: nothing is removed but whole topics"},
 	{behaviour: "producer ids", reason: "not built yet: a retry may append twice"},

@@ -35,6 +35,10 @@ var configurations = []configuration{
 	{name: "tiny-everything", what: "queues, buffers, segments", settings: tinyQueues + " " + tinyBuffers + " topic.segment.bytes=16KiB stages.writer.count=3", record: 3 << 10, quick: true},
 	{name: "flush-always", what: "a sync behind each write", settings: "topic.flush.ms=0", record: 100},
 	{name: "flush-never", what: "no ticks: only what is asked for is synced", settings: "topic.flush.ms=forever stages.flusher.tick=0", record: 1 << 10},
+	{name: "flush-bytes", what: "a sync behind so many bytes", settings: "topic.flush.bytes=4KiB topic.flush.ms=forever", record: 1 << 10},
+	{name: "flush-messages", what: "a sync behind so many records", settings: "topic.flush.messages=3 topic.flush.ms=forever", record: 100},
+	{name: "sync-dsync", what: "each write is durable by itself, in writers of their own", settings: "topic.sync=dsync stages.dsync.count=2 topic.segment.bytes=64KiB", record: 1 << 10, quick: true},
+	{name: "sync-shutdown", what: "only what is asked for is synced, and the stop does", settings: "topic.sync=shutdown topic.flush.ms=0 topic.segment.bytes=64KiB", record: 1 << 10},
 	{name: "linger", what: "the writer waits for more", settings: "stages.writer.linger=2ms stages.writer.buffer=16KiB topic.segment.bytes=64KiB", record: 1 << 10},
 	{name: "index-all", what: "an index entry for each batch", settings: "topic.index.interval.bytes=0 topic.segment.bytes=64KiB", record: 1 << 10},
 	{name: "index-few", what: "hardly any index entry", settings: "topic.index.interval.bytes=1MiB topic.segment.bytes=256KiB", record: 1 << 10},
@@ -71,5 +75,15 @@ func (c *configuration) level() text.Ack {
 	case strings.Contains(c.settings, "topic.ack=synced"):
 		return text.AckSynced
 	}
-	return text.AckWritten
+	return c.reached(text.AckWritten)
 }
+
+// reached is what an append that asks for a level reaches, unless a sync happens to cover it.
+func (c *configuration) reached(asked text.Ack) text.Ack {
+	if asked == text.AckWritten && c.dsync() {
+		return text.AckSynced
+	}
+	return asked
+}
+
+func (c *configuration) dsync() bool { return strings.Contains(c.settings, "topic.sync=dsync") }

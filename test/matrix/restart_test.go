@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 
 	"sluice/wire/text"
@@ -205,4 +206,80 @@ func uncleanStartBeginsEpoch(t *trial) {
 	if last.Epoch != after.Epoch {
 		t.failf("the epoch was %d, and is %d after a graceful stop", after.Epoch, last.Epoch)
 	}
+}
+
+// Readers that name the epoch of their last record are told when the log has diverged from it (I3).
+func fencedBehindUncleanStart(t *trial) {
+	topic, s := t.topic(), t.hand()
+	t.put(s, topic, 0, t.records("r", 3)...)
+	before, err := s.head(topic)
+	t.must(err)
+	t.srv.kill()
+	t.restart()
+	s = t.hand()
+	t.put(s, topic, before.Next, t.records("after", 2)...)
+	old, now := before.Epoch, before.Epoch+1
+	for _, c := range []struct {
+		from    uint64
+		epoch   int64
+		refusal string
+	}{
+		{before.Next, old, ""}, {before.Next + 1, now, ""}, {before.Next + 2, now, ""}, {0, now, ""},
+		{before.Next + 1, old, fmt.Sprintf("its epoch %d ends at %d,", old, before.Next)},
+		{before.Next + 9, old, fmt.Sprintf("its epoch %d ends at %d,", old, before.Next)},
+		{0, now + 1, fmt.Sprintf("its epoch %d ends at %d,", now, before.Next+2)},
+	} {
+		for _, request := range []string{"READ %s %d epoch=%d limit=0", "FETCH %s %d epoch=%d bytes=0"} {
+			if strings.HasPrefix(request, "FETCH") && c.refusal == "" {
+				continue // READ has shown it
+			}
+			_, err := s.ask(request, topic, c.from, c.epoch)
+			if c.refusal == "" {
+				t.must(err)
+				continue
+			}
+			t.mustRefuse(err, "FENCED")
+			if !strings.Contains(err.Error(), c.refusal) {
+				t.failf("from %d in epoch %d: got %v, want %s", c.from, c.epoch, err, c.refusal)
+			}
+		}
+	}
+}
+
+// On a full disk appends are refused and all else goes on; with room they go on where they were.
+func diskFullIsAState(t *trial) {
+	topic, s, conf := t.topic(), t.open(), t.conf
+	rs := t.records("r", 4)
+	t.put(s, topic, 0, rs[:2]...)
+	t.leave()
+	t.must(t.srv.stop())
+	full := *conf
+	full.settings += " disk.low=1024TiB" // more than there is
+	t.conf = &full
+	t.restart()
+	s = t.open()
+	for _, level := range []text.Ack{text.AckWritten, text.AckSynced} {
+		_, err := s.append(topic, level, rs[2])
+		t.mustRefuse(err, "DISK_FULL")
+	}
+	fresh := t.topic()
+	_, err := s.append(fresh, text.AckWritten, rs[2])
+	t.mustRefuse(err, "DISK_FULL")
+	_, err = s.head(fresh)
+	t.mustRefuse(err, "NO_TOPIC")
+	t.want(s, topic, "0", limits{}, rs[:2], 0)
+	synced, err := s.flush(topic)
+	t.must(err)
+	if synced != 2 {
+		t.failf("FLUSH says %d", synced)
+	}
+	t.must(s.create(fresh))
+	t.must(s.drop(fresh))
+	t.leave()
+	t.must(t.srv.stop())
+	t.conf = conf
+	t.restart()
+	s = t.open()
+	t.put(s, topic, 2, rs[2:]...)
+	t.want(s, topic, "0", limits{}, rs, 0)
 }

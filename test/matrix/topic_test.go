@@ -135,7 +135,7 @@ func badSetting(t *trial) {
 	topic, s := t.topic(), t.open()
 	for _, pair := range []string{
 		"segment.bytes=1", "segment.bytes=5GiB", "segment.bytes=some", "partitions=0", "partitions=1025", "ack=none", "ack=replicated",
-		"max.message.bytes=1GiB", "flush.ms=never", "index.interval.bytes=-1", "retention.ms=7d", "hook.delete=x", "no.such.setting=1",
+		"max.message.bytes=1GiB", "flush.ms=never", "flush.bytes=0", "flush.messages=many", "sync=always", "index.interval.bytes=-1", "retention.ms=7d", "hook.delete=x", "no.such.setting=1",
 	} {
 		t.mustRefuse(s.create(topic, pair), "BAD_SETTING")
 		if t.drv.slow {
