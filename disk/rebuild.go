@@ -19,6 +19,10 @@ type rebuild struct {
 	seen  map[*segment]bool // tried already: an index that fails its check again would be built for ever
 }
 
+// IndexDue tells whether Maintain has a step of an index to build, which no append asks for: readers of an idle log go the
+// long way until then. Atomics only; any goroutine.
+func (l *Log) IndexDue() bool { return l.failure.Load() == nil && l.indexWanted.Load() }
+
 // wantIndex is called by readers.
 func (l *Log) wantIndex(s *segment) {
 	s.badIndex.Store(true)

@@ -22,6 +22,15 @@ func (p *opener) recover() error {
 	}
 	p.clean = p.isClean(last)
 	fresh := p.clean || p.refresh(last)
+	if fresh {
+		if err := p.dropEmptySpare(); err != nil {
+			return err
+		}
+		if p.clean && p.spare != nil { // somebody else has put it there
+			p.clean = false
+			fresh = p.refresh(last)
+		}
+	}
 	if p.l.epochTable() == nil {
 		if err := p.rebuildEpochs(); err != nil {
 			return err
@@ -79,7 +88,7 @@ func (p *opener) open(s *segment, name string) error {
 
 // isClean: the log was closed in order, and nothing speaks against it.
 func (p *opener) isClean(last *segment) bool {
-	return p.l.progress.marks.have.clean() && p.l.epochTable() != nil && p.broken == nil && p.spare == nil &&
+	return p.l.progress.marks.have.clean() && p.l.epochTable() != nil && p.broken == nil &&
 		p.mark.base == last.base && p.mark.tail.pos == last.allocated.Load()
 }
 

@@ -6,15 +6,18 @@ import (
 	"sluice/wire/batch"
 )
 
-// openSpare opens next.seg and looks whether anything is in it. One without is dropped: the roll had not come to its
-// first append.
 func (p *opener) openSpare() error {
+	if p.spare == nil {
+		return nil
+	}
+	return p.open(p.spare, spareName)
+}
+
+// dropEmptySpare drops a spare with nothing in it: the roll had not come to its first append.
+func (p *opener) dropEmptySpare() error {
 	s := p.spare
 	if s == nil {
 		return nil
-	}
-	if err := p.open(s, spareName); err != nil {
-		return err
 	}
 	w := p.window(s)
 	last, err := lastNonZero(&w, 0)

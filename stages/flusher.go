@@ -110,6 +110,9 @@ func (f *flusher) list(p *partition) {
 // idle is synced at the first tick after its write; a busy one every flush.ms.
 func (f *flusher) tick(now time.Time) {
 	for _, p := range f.run.logs {
+		if p.log.IndexDue() { // nobody else would ask for it while nothing is appended
+			p.maintain.send(f.roller)
+		}
 		c := &p.topic.conf
 		switch {
 		case p.log.Err() != nil:
