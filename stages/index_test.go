@@ -2,6 +2,8 @@ package stages
 
 import (
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"sluice/disk/fstest"
@@ -39,4 +41,33 @@ func TestIdleLogGetsItsIndex(t *testing.T) {
 	c.send("READ t 5 limit=1\n")
 	c.want("REC offset=5 time=* key=-1 n=1000", strings.Repeat("x", 1000), "OK next=6 end=40 epoch=0")
 	<-built
+}
+
+// B4: no descriptor is not a full disk. The append that needs a new file for it is
+// refused, nothing of it is written, and the next one finds the log as it was.
+func TestB4NoDescriptorIsNoFullDisk(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		code string
+	}{{syscall.EMFILE, "ERR OVERLOADED - nothing was appended"}, {syscall.ENOSPC, "ERR DISK_FULL - nothing was appended"}} {
+		var broken atomic.Bool
+		broken.Store(true)
+		s := startServerOn(t, fstest.Fail(fstest.NewMem(), func(op fstest.Op) error {
+			if broken.Load() && op.Kind == fstest.Create && strings.HasSuffix(op.Name, "next.seg") {
+				return c.err
+			}
+			return nil
+		}), noTicks())
+		conn := dial(t, s)
+		conn.send("CREATE t segment.bytes=16KiB\nMSG t 12000\n%s\n", strings.Repeat("x", 12000))
+		conn.want("OK", "OK first=0 next=1 ack=written synced=*")
+		conn.send("MSG t 9000\n%s\n", strings.Repeat("x", 9000))
+		conn.refused(c.code)
+		if c.err == syscall.ENOSPC { // the server waits until there is room
+			continue
+		}
+		broken.Store(false)
+		conn.send("MSG t 9000 ack=synced\n%s\n", strings.Repeat("x", 9000))
+		conn.want("OK first=1 next=2 ack=synced synced=2")
+	}
 }

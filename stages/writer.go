@@ -179,7 +179,7 @@ func (w *writer) resume(s spare) {
 	if s.err != nil && p.log.Err() == nil { // a failed log says so itself, in Append
 		w.noteFull(s.err)
 		for p.w.pending.head != nil {
-			w.refuse(p, 1, fmt.Errorf("no next segment: %w: %w", disk.ErrNoSpace, s.err))
+			w.refuse(p, 1, fmt.Errorf("%w: %w", errNotReady, s.err))
 		}
 		return
 	}
@@ -338,6 +338,9 @@ func (w *writer) refuse(p *partition, n int, err error) {
 	}
 }
 
+// errNotReady: nothing of an append was written, since the file that it needs could not be made.
+var errNotReady = errors.New("the log's next file could not be made")
+
 // appendError says what a failed append means for a command: whether nothing of
 // it is in the log, or nobody can tell.
 func appendError(p *partition, err error, begun bool) *text.Error {
@@ -349,6 +352,8 @@ func appendError(p *partition, err error, begun bool) *text.Error {
 		e.Code, e.Text = text.CodeLogFailed, fmt.Sprintf("%s takes no appends: %v", p, err)
 	case errors.Is(err, disk.ErrNoSpace):
 		e.Code, e.Text = text.CodeDiskFull, fmt.Sprintf("nothing was appended: make room on the disk and try again (%v)", err)
+	case errors.Is(err, errNotReady): // for want of descriptors or rights, and not of room
+		e.Code, e.Text = text.CodeOverloaded, fmt.Sprintf("nothing was appended: try again (%v)", err)
 	default:
 		e.Code, e.Text = text.CodeUnknown, fmt.Sprintf("the write failed, and the records may be there, once: %v", err)
 	}
