@@ -25,6 +25,7 @@ type Config struct {
 
 	Memory MemoryConfig
 	Disk   DiskConfig
+	Scrub  int64 // bytes a second that sealed segments are re-read at; 0: not at all
 
 	Conn   ConnConfig
 	Writer WriterConfig
@@ -115,7 +116,8 @@ func Default() Config {
 		Memory: MemoryConfig{
 			Receive: 64 << 20, Append: 64 << 20, Large: 128 << 20, Read: 128 << 20, Decode: 64 << 20,
 		},
-		Disk: DiskConfig{Low: Auto, High: Auto, Reserve: Auto, Check: time.Second},
+		Disk:  DiskConfig{Low: Auto, High: Auto, Reserve: Auto, Check: time.Second},
+		Scrub: 4 << 20,
 		Conn: ConnConfig{
 			InFlight: 64, ReadBytes: 64 << 10, GroupBytes: 64 << 10,
 			FrameTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, afterEOF: 500 * time.Millisecond,

@@ -36,6 +36,7 @@ type Server struct {
 	http                   *http.Server
 
 	admission  *admission
+	scrubber   *scrubber
 	controller *controller
 	readers    *readers
 	writers    []*writer // conf.Writer.Count shared ones, then those of topics with sync=dsync
@@ -106,6 +107,7 @@ func newServer(conf Config, log *zap.Logger, fs disk.FS, store *disk.Store) *Ser
 	for range conf.Flusher.Count {
 		s.flushers = append(s.flushers, newFlusher(conf.Flusher, s.roller.in, st))
 	}
+	s.scrubber = newScrubber(s.catalog, conf.Scrub, log)
 	s.readers = newReaders(conf.Readers, st)
 	s.controller = newController(conf.Controller, s)
 	return s
@@ -157,6 +159,7 @@ func (s *Server) startTicks(ctx context.Context) {
 	s.tickGroup.Go("tick", func(ctx context.Context) error {
 		return sched.Tick(ctx, deadlineTick, func(now time.Time) { s.conns.expire(now, s.conf.Conn) })
 	})
+	s.tickGroup.Go("scrubber", s.scrubber.Run)
 	s.tickGroup.Go("watch", s.watchSyncs)
 	s.tickGroup.Go("room", s.admission.room.Run)
 	if s.conf.CrashLoop > 0 && s.admission.loop == nil {

@@ -54,6 +54,7 @@ func Settings() []Setting[Config] {
 		autoSize("disk.high", "Bytes free from which on appends are taken again; at least disk.low. auto: twice disk.low.", func(c *Config) *int64 { return &c.Disk.High }),
 		autoSize("disk.reserve", "Bytes kept in a file that is given up while the disk is full, so that DROP and administration can finish; 0 keeps none. auto: 8 MiB, or 1/100 of a file system smaller than 800 MiB.", func(c *Config) *int64 { return &c.Disk.Reserve }),
 		span("disk.check", "How often the room on the disk is looked at.", 10*time.Millisecond, time.Hour, func(c *Config) *time.Duration { return &c.Disk.Check }),
+		size("scrub.rate", "Bytes a second at which sealed segments are re-read and proved in the background; 0 never does. A round through all of them is followed by an hour's rest.", 0, 1<<40, func(c *Config) *int64 { return &c.Scrub }),
 		power("stages.conn.in_flight", "Commands of one connection between parser and answer; a power of two.", 2, 1<<12, func(c *Config) *int64 { return &c.Conn.InFlight }),
 		size("stages.conn.read_bytes", "Read buffer of a busy connection; an idle one has 4 KiB.", 4<<10, 1<<20, func(c *Config) *int64 { return &c.Conn.ReadBytes }),
 		size("stages.conn.group_bytes", "Neighbouring MSGs stored as one batch, at most; 0 stores each on its own.", 0, 1<<20, func(c *Config) *int64 { return &c.Conn.GroupBytes }),

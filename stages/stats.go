@@ -79,6 +79,7 @@ type Snapshot struct {
 	SyncErrors    int64            `json:"sync_errors"`
 	Errors        map[string]int64 `json:"errors"`
 	Disk          DiskStats        `json:"disk"`
+	Scrub         ScrubStats       `json:"scrub"`
 	Memory        []MemoryStats    `json:"memory"`
 	Stages        []StageStats     `json:"stages"`
 	Topics        []TopicStats     `json:"topics"`
@@ -122,7 +123,7 @@ func (s *Server) snapshot() Snapshot {
 		Connections: st.connections.Load(), Subscribers: st.subscribers.Load(), Requests: st.requests.Load(),
 		Appends: st.appends.Load(), Writes: st.writes.Load(), Records: st.records.Load(), AppendedBytes: st.appendBytes.Load(),
 		Reads: st.reads.Load(), ReadBytes: st.readBytes.Load(), Syncs: st.syncs.Load(), SyncErrors: st.syncErrors.Load(),
-		Errors: map[string]int64{}, Disk: s.admission.room.stats(),
+		Errors: map[string]int64{}, Disk: s.admission.room.stats(), Scrub: s.scrubber.snapshot(),
 	}
 	for i := range st.errors {
 		if n := st.errors[i].Load(); n > 0 {
@@ -207,6 +208,7 @@ func (s Snapshot) render(asJSON bool) []byte {
 		}
 	}
 	line("disk", s.Disk.text())
+	line("scrub", s.Scrub.text())
 	for _, m := range s.Memory {
 		line("memory", fmt.Sprintf("name=%s used=%d bound=%d", m.Name, m.Used, m.Bound))
 	}
