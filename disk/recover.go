@@ -156,17 +156,15 @@ func (p *opener) findEnd(last *segment) error {
 		last.end.Store(p.floor())
 		return nil
 	}
-	var err error
 	if p.marked && m.base == last.base {
-		err = p.scanMarked(last)
+		if err := p.scanMarked(last); err != nil {
+			return err
+		}
 	} else {
 		if p.marked && m.tail.off > last.base { // it speaks of offsets that other names claim
 			p.tell(marksName, "the mark contradicts the segments' names; the last segment is scanned whole")
 		}
-		err = p.scan(last, tail{spot: spot{0, last.base}})
-	}
-	if err != nil {
-		return err
+		p.scan(last, tail{spot: spot{0, last.base}})
 	}
 	p.checkFloor(last)
 	p.apply(func() error { return p.cutTail(last, segmentName(last.base)) })
@@ -181,8 +179,9 @@ func (p *opener) checkFloor(s *segment) {
 	}
 }
 
-// scan checks batches from a proved spot on, indexes them, and takes the segment to end where they do.
-func (p *opener) scan(s *segment, from tail) error {
+// scan checks batches from a proved spot on, indexes them, and takes the segment to end where they do, or where it cannot
+// be read (false).
+func (p *opener) scan(s *segment, from tail) bool {
 	s.index = newMemIndex(p.l.opt.SegmentBytes, p.l.opt.IndexInterval)
 	s.lookup = s.index
 	if from.pos > 0 {
@@ -193,11 +192,16 @@ func (p *opener) scan(s *segment, from tail) error {
 		s.index.note(t.off-s.base, t.pos, h.MaxTime, h.CRC)
 	})
 	if err != nil {
-		return fmt.Errorf("scan %s at %d: %w", p.l.fileName(s), at.pos, err)
+		p.unreadable(s, at.pos, err)
 	}
 	s.index.publish()
 	p.ends(s, at)
-	return nil
+	return err == nil
+}
+
+// unreadable makes the log one that is only read, because a part of it cannot be (B8): the device may find it again.
+func (p *opener) unreadable(s *segment, pos int64, err error) {
+	p.breaks(fmt.Errorf("read %s at %d: %w; the log is shown up to there, until a restart finds this mended", p.l.fileName(s), pos, err))
 }
 
 // walk goes over whole batches from a spot on, and returns where they end.

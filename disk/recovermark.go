@@ -20,7 +20,7 @@ func (p *opener) proves(s *segment, m mark) (bool, error) {
 	w.limit = m.tail.pos
 	b, err := w.peek(m.tail.last, batch.HeaderSize)
 	if err != nil {
-		return false, fmt.Errorf("read %s at %d: %w", p.l.fileName(s), m.tail.last, err)
+		return false, err
 	}
 	h, err := batch.ParseHeader(b)
 	if err != nil || h.CRC != m.tail.crc || h.Next() != m.tail.off || m.tail.last+int64(h.Size) != m.tail.pos || h.BaseOffset < s.base {
@@ -28,7 +28,7 @@ func (p *opener) proves(s *segment, m mark) (bool, error) {
 	}
 	_, _, err = w.batch(m.tail.last, h.BaseOffset, m.tail.off)
 	if err != nil && !isBad(err) {
-		return false, fmt.Errorf("read %s at %d: %w", p.l.fileName(s), m.tail.last, err)
+		return false, err
 	}
 	return err == nil, nil
 }
@@ -39,16 +39,25 @@ func (p *opener) proves(s *segment, m mark) (bool, error) {
 func (p *opener) scanMarked(s *segment) error {
 	m := p.mark
 	ok, err := p.proves(s, m)
-	if err != nil {
-		return err
+	if err != nil { // the mark holds all the same
+		p.unreadable(s, m.tail.last, err)
+		p.ends(s, m.tail)
+		return nil
 	}
 	p.rec.Mark = m.tail.off
 	if ok {
-		return p.scan(s, m.tail)
+		p.scan(s, m.tail)
+		return nil
 	}
-	p.clean = false
-	if err := p.scan(s, tail{spot: spot{0, s.base}}); err != nil {
-		return err
+	if p.clean { // it was believed until here, and the file neither synced nor evicted
+		p.clean = false
+		if !p.refresh(s) {
+			p.freeze(s)
+			return nil
+		}
+	}
+	if !p.scan(s, tail{spot: spot{0, s.base}}) {
+		return nil
 	}
 	at := spot{s.size.Load(), s.end.Load()}
 	if at.pos >= m.tail.pos && at.off >= m.tail.off || sched.Planted("cut-below-mark") {
@@ -114,8 +123,10 @@ func (p *opener) markIsInSpare(last *segment) error {
 
 // isMarked tells whether the spare is the segment that the mark is in: by the batch at the mark, or by the first one.
 func (p *opener) isMarked(s *segment) (bool, error) {
-	if ok, err := p.proves(s, p.mark); err != nil || ok && p.mark.tail.pos > 0 {
-		return ok, err
+	if ok, err := p.proves(s, p.mark); err != nil {
+		return false, fmt.Errorf("read %s at %d: %w", p.l.path(spareName), p.mark.tail.last, err)
+	} else if ok && p.mark.tail.pos > 0 {
+		return true, nil
 	}
 	w := p.window(s)
 	_, _, err := w.batch(0, s.base, maxOffset)

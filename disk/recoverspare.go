@@ -54,9 +54,7 @@ func (p *opener) recoverSpare(last *segment) error {
 	}
 	s.base = end
 	p.named, p.spare = append(p.named, s), nil
-	if err := p.scan(s, tail{spot: spot{0, end}}); err != nil {
-		return err
-	}
+	p.scan(s, tail{spot: spot{0, end}})
 	p.checkFloor(s)
 	p.adopt(last, s)
 	return nil

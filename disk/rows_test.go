@@ -269,6 +269,38 @@ func TestB8ReadErrors(t *testing.T) {
 	e.close(t)
 }
 
+// TestB8UnreadableAtStart: a page that an opening cannot read makes the log one that is only read, up to there, or up to
+// its mark; nothing is changed, and the next start finds everything if the device does.
+func TestB8UnreadableAtStart(t *testing.T) {
+	e, want, mark, at := marked(t)
+	im := takeImage(t, e.fs)
+	last := indexOf(at, mark)
+	for _, i := range []int{last, last + 1, len(at) - 1} {
+		hit := at[i]
+		s := openStore(t, restarted{fstest.Fail(e.fs, func(op fstest.Op) error {
+			if op.By == disk.ByOpen && op.Kind == fstest.Read && op.Name == seg0 && op.Pos < int64(hit.end) && op.Pos+int64(op.Len) > int64(hit.pos) {
+				return syscall.EIO
+			}
+			return nil
+		})})
+		l, r, err := s.OpenLog(disk.ByOpen, "t", 0, disk.LogOptions{})
+		must(t, err)
+		wantIs(t, l.Err(), disk.ErrFailed)
+		wantIs(t, l.Err(), syscall.EIO)
+		if r.Cut != 0 || l.Next() < uint64(mark) || l.Durable() != l.Next() {
+			t.Fatalf("batch %d: next %d, %+v", i, l.Next(), r)
+		}
+		if got := readAll(t, l, 0, 3000); !slices.Equal(got, want[:l.Next()]) {
+			t.Fatalf("batch %d: %d records", i, len(got))
+		}
+		must(t, l.Close())
+		wantImage(t, takeImage(t, e.fs), im)
+	}
+	e.kill(t)
+	wantReads(t, e.l, want)
+	e.close(t)
+}
+
 // TestC2DeclaredGap: a range that a repair has given up answers CORRUPT and says so; the log opens without an error, with
 // the gap at its start, in the middle and at its end, and takes appends.
 func TestC2DeclaredGap(t *testing.T) {
