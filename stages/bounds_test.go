@@ -1,12 +1,14 @@
 package stages
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"sluice/disk"
+	"sluice/disk/fstest"
 )
 
 // What CREATE allows, the log must be able to do: both bounds of every setting.
@@ -67,4 +69,46 @@ func TestMorePartitionsOnDiskThanAllowed(t *testing.T) {
 	}
 	conf.MaxPartitions = 3
 	startServerOn(t, disk.OS(conf.Data), conf)
+}
+
+// H4: settings that shrink say what is taken from now on. What is stored is larger, and
+// is served all the same; and a topic that is dropped and made again is another one.
+func TestH4ShrunkSettingsServeWhatIsThere(t *testing.T) {
+	mem := fstest.NewMem()
+	conf := noTicks()
+	s := startServerOn(t, mem, conf)
+	c := dial(t, s)
+	large := strings.Repeat("x", 600<<10)
+	for range 3 {
+		c.send("MSG t %d\n%s\n", len(large), large)
+		c.want("OK first=* next=* ack=written synced=0")
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	conf.Topic.MaxBatch, conf.Topic.SegmentBytes, conf.Topic.IndexInterval = 1<<10, 16<<10, 0
+	conf.MaxBatchBytes, conf.Readers.Chunk, conf.Writer.Buffer = 1<<10, 4<<10, 4<<10
+	s = startServerOn(t, mem, conf)
+	c = dial(t, s)
+	c.send("MSG t 2000\n%2000d\n", 1)
+	c.refused("ERR TOO_LARGE limit=1024 - ")
+	c = dial(t, s)
+	for i := range 40 { // across rolls of the new size
+		c.send("MSG t 900\n%900d\n", i)
+		c.want(fmt.Sprintf("OK first=%d next=%d ack=written synced=*", 3+i, 4+i))
+	}
+	c.send("READ t 0 limit=4\n")
+	for i := range 3 {
+		c.want(fmt.Sprintf("REC offset=%d time=* key=-1 n=%d", i, len(large)), large)
+	}
+	c.want("REC offset=3 time=* key=-1 n=900", fmt.Sprintf("%900d", 0), "OK next=4 end=43 epoch=0")
+	c.send("FETCH t 1 bytes=1\n")
+	if head, b := c.data(); len(b) < len(large) {
+		t.Errorf("FETCH brought %s", head)
+	}
+	if n := s.catalog.find([]byte("t"), 0).log.Info().Segments; n < 3 {
+		t.Errorf("%d segments", n)
+	}
+	c.send("DROP t\nMSG t 1\ny\nREAD t 0\n")
+	c.want("OK", "OK first=0 next=1 ack=written synced=0", "REC offset=0 time=* key=-1 n=1", "y", "OK next=1 end=1 epoch=0")
 }

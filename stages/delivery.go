@@ -105,7 +105,7 @@ func readError(cmd *command, err error) *text.Error {
 	}
 	return &text.Error{
 		Code: text.CodeCorrupt, Skip: -1, Fields: []text.Field{{Name: "from", Value: num(cmd.read.offset)}, {Name: "next", Value: num(cmd.read.offset)}},
-		Text: fmt.Sprintf("the log can't be read here: %v", err),
+		Text: fmt.Sprintf("the log can't be read here now: %v; look at the disk, and ask again", err),
 	}
 }
 

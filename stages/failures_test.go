@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -136,4 +137,42 @@ func (b *breaking) quiet(t *testing.T) {
 		}
 		t.Errorf("behind the failure came %+v", op)
 	}
+}
+
+// B8: a read that the disk refuses fails that request, also in the middle of its answer,
+// and nothing else: the connection, other logs and appends go on, and the same read is
+// fine once the disk is.
+func TestB8FailedReadFailsOneRequest(t *testing.T) {
+	var bad atomic.Bool
+	conf := noTicks()
+	conf.Readers.Chunk = 8 << 10
+	s := startServerOn(t, fstest.Fail(fstest.NewMem(), func(op fstest.Op) error {
+		if bad.Load() && op.By == disk.ByReader && op.Kind == fstest.Read && strings.HasPrefix(op.Name, "topics/t/") && op.Pos >= 30_000 {
+			return syscall.EIO
+		}
+		return nil
+	}), conf)
+	c := dial(t, s)
+	for i := range 10 {
+		c.send("MSG t 5000\n%5000d\nMSG u 1\nx\n", i)
+		c.want(fmt.Sprintf("OK first=%d next=%d ack=written synced=0", i, i+1), fmt.Sprintf("OK first=%d next=%d ack=written synced=0", i, i+1))
+	}
+	bad.Store(true)
+	c.send("READ t 0\nFETCH t 8\nREAD u 9\nREAD t 0 limit=1\nMSG t 1 ack=synced\ny\n")
+	served := 0
+	for line := c.line(); !strings.HasPrefix(line, "ERR "); line = c.line() {
+		if !strings.HasPrefix(line, fmt.Sprintf("REC offset=%d ", served)) || c.line() != fmt.Sprintf("%5000d", served) {
+			t.Fatalf("record %d: %q", served, line)
+		}
+		served++
+	}
+	if served == 0 || served == 10 {
+		t.Errorf("%d records before the error: this shows nothing", served)
+	}
+	c.refused("ERR CORRUPT from=8 next=8 - ")
+	c.want("REC offset=9 time=* key=-1 n=1", "x", "OK next=10 end=10 epoch=0", "REC offset=0 time=* key=-1 n=5000", fmt.Sprintf("%5000d", 0), "OK next=1 end=* epoch=0",
+		"OK first=10 next=11 ack=synced synced=11")
+	bad.Store(false)
+	c.send("READ t 8 limit=1\n")
+	c.want("REC offset=8 time=* key=-1 n=5000", fmt.Sprintf("%5000d", 8), "OK next=9 end=11 epoch=0")
 }

@@ -52,7 +52,7 @@ func TestI6FailureEndsAStall(t *testing.T) {
 }
 
 // B5: an index that can't be written takes no append with it.
-func TestIndexFailureDoesNotEndAStall(t *testing.T) {
+func TestB5IndexFailureDoesNotEndAStall(t *testing.T) {
 	g := newGate(flusherSync("t"))
 	var failed atomic.Bool
 	s := startServerOn(t, fstest.Fail(fstest.NewMem(), func(op fstest.Op) error {
