@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"iter"
 	"path"
+	"slices"
 
 	"sluice/wire/batch"
 )
@@ -54,17 +55,17 @@ func Dump(f FS, o DumpOptions, visit func(DumpPiece) error) error {
 		return err
 	}
 	dir := path.Join(topicDir(o.Topic), fmt.Sprint(o.Partition))
-	list, err := f.List(ByTool, dir)
+	silent := &verifier{fs: f, o: VerifyOptions{Live: o.Live}, report: func(Finding) {}}
+	c := &logCheck{verifier: silent, at: Finding{Topic: o.Topic, Partition: o.Partition}, l: bareLog(f, dir), indexes: map[uint64]bool{}}
+	c.known = c.load() // before the names, as Verify does
+	list, err := listLog(f, dir, o.Live)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no partition %d of topic %q: %w", o.Partition, o.Topic, fs.ErrNotExist)
 	}
 	if err != nil {
 		return fmt.Errorf("list %s: %w", dir, err)
 	}
-	silent := &verifier{fs: f, o: VerifyOptions{Live: o.Live}, report: func(Finding) {}}
-	c := &logCheck{verifier: silent, at: Finding{Topic: o.Topic, Partition: o.Partition}, l: bareLog(f, dir), indexes: map[uint64]bool{}}
 	c.names(list)
-	c.known = c.load()
 	return (&dumper{l: c.l, o: o, visit: visit, c: c}).log()
 }
 
@@ -98,11 +99,55 @@ func (d *dumper) log() error {
 		}
 		end = max(end, to)
 	}
-	if !d.c.spare {
+	if !d.c.spare && !d.o.Live {
 		return nil
 	}
-	_, err := d.file(logFile{end, spareName}, end, true)
-	return err
+	return d.tail(segs, end)
+}
+
+// tail goes on behind the last named segment: with next.seg, or, beside a server, with what has become of it since the
+// names were listed.
+func (d *dumper) tail(segs []logFile, end uint64) error {
+	for {
+		base, used, err := d.spare()
+		if err != nil || used && base == end || !d.o.Live {
+			if err == nil {
+				_, err = d.file(logFile{end, spareName}, end, true)
+			}
+			return err
+		}
+		next := logFile{end, segmentName(end)}
+		switch {
+		case !slices.Contains(segs, next) && d.c.there(next.name):
+			segs = append(segs, next)
+		case used && base > end && len(segs) > 0: // the last one has got more since it was looked at
+			next = segs[len(segs)-1]
+			d.o.From = max(d.o.From, end)
+		default:
+			return nil
+		}
+		to, err := d.file(next, next.base, true)
+		if err != nil || to <= end {
+			return err
+		}
+		end = to
+	}
+}
+
+// spare is the base offset of the first batch in next.seg. False: there is none.
+func (d *dumper) spare() (base uint64, used bool, err error) {
+	f, err := d.l.fs.Open(ByTool, d.l.path(spareName))
+	if err != nil {
+		return 0, false, nil // if it is missed, the next opening tells
+	}
+	defer func() { err = errors.Join(err, f.Close(ByTool)) }()
+	w := window{by: ByTool, file: f, limit: batch.HeaderSize}
+	b, err := w.peek(0, batch.HeaderSize)
+	if err != nil {
+		return 0, false, fmt.Errorf("dump %s: %w", d.l.path(spareName), err)
+	}
+	h, bad := batch.ParseHeader(b)
+	return h.BaseOffset, bad == nil, nil
 }
 
 // between tells of offsets that no file holds.
@@ -119,6 +164,9 @@ func (d *dumper) between(s logFile, end uint64) error {
 // file visits the pieces of a segment's file, and returns the offset behind the last batch.
 func (d *dumper) file(s logFile, end uint64, last bool) (to uint64, err error) {
 	f, err := d.l.fs.Open(ByTool, d.l.path(s.name))
+	if errors.Is(err, fs.ErrNotExist) && d.o.Live { // renamed or removed meanwhile
+		return end, nil
+	}
 	if err != nil {
 		return end, d.visit(DumpPiece{Kind: DumpDamage, File: d.l.path(s.name), From: s.base, Next: max(end, s.base), Why: fmt.Sprintf("it cannot be opened: %v", err)})
 	}

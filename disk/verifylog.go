@@ -35,19 +35,39 @@ func (v *verifier) log(topic string, p int) {
 	v.sum.Logs++
 	dir := fmt.Sprintf("%s/%d", topicDir(topic), p)
 	c := &logCheck{verifier: v, at: Finding{Topic: topic, Partition: p, Pos: -1}, l: bareLog(v.fs, dir), indexes: map[uint64]bool{}}
-	list, err := v.fs.List(ByTool, dir)
+	c.known = c.load() // before the names: what a mark tells of is in files that are there by now
+	list, err := listLog(v.fs, dir, v.o.Live)
 	if err != nil {
-		c.tell(c.unreadable(dir, err))
+		c.tell(c.unreadable("", err))
 		return
 	}
 	c.names(list)
-	c.known = c.load()
 	c.segments()
 	for _, base := range slices.Sorted(maps.Keys(c.indexes)) {
 		if !slices.ContainsFunc(c.segs, func(s logFile) bool { return s.base == base }) {
 			c.tell(Finding{Severity: Problem, File: indexName(base), Pos: -1, What: "an index without its segment", Do: repairDo})
 		}
 	}
+}
+
+// listLog lists a log's directory. Beside a server one listing is not enough: a file that is renamed meanwhile may be in
+// it under neither name, while one that is renamed later is in it. What had its name in the first has it in the second.
+func listLog(f FS, dir string, live bool) ([]Entry, error) {
+	list, err := f.List(ByTool, dir)
+	if err != nil || !live {
+		return list, err
+	}
+	newest := uint64(0)
+	for _, e := range list {
+		if base, ending, ok := splitName(e.Name); ok && ending == logEnding {
+			newest = max(newest, base)
+		}
+	}
+	list, err = f.List(ByTool, dir)
+	return slices.DeleteFunc(list, func(e Entry) bool {
+		base, ending, ok := splitName(e.Name)
+		return ok && (ending == logEnding || ending == idxEnding) && base > newest
+	}), err
 }
 
 // The two ways out of damage; docs/damage.md has the steps.
@@ -114,7 +134,7 @@ func (c *logCheck) segments() {
 		}
 		end = c.segment(s, c.known.markIn(s.base), true)
 	}
-	if c.spare {
+	if c.spare || c.o.Live { // a file that is renamed while names are listed may be under neither
 		end = c.next(end)
 	}
 	if floor := c.known.floor(); end < floor && !c.known.declared(end, floor) {
@@ -162,38 +182,60 @@ func (c *logCheck) segment(s logFile, end spot, last bool) uint64 {
 
 // next looks at next.seg: unused, or the active segment before its renaming, or something that the next start sets aside.
 func (c *logCheck) next(end uint64) uint64 {
+	used, err := c.spareUsed(end)
 	at := Finding{Severity: Note, File: spareName, Pos: -1}
-	f, err := c.fs.Open(ByTool, c.l.path(spareName))
-	if err != nil {
-		c.tell(c.unreadable(spareName, err))
-		return end
-	}
-	k, err := newWalk(c.l, f, c.known.epochs, end, spot{}, true)
-	used := int64(-1)
-	if err == nil {
-		used, err = lastNonZero(&k.w, 0)
-	}
-	if err == nil && used >= 0 {
-		_, _, err = k.w.batch(0, end, maxOffset)
-	}
-	closed := f.Close(ByTool)
 	marked := c.known.marked && c.known.mark.base == end && c.known.mark.tail.pos > 0
 	switch {
-	case used >= 0 && (err == nil || isBad(err) && marked):
+	case err == nil && used || isBad(err) && marked && !c.o.Live:
 		return c.segment(logFile{end, spareName}, c.known.markIn(end), true)
-	case used < 0 && err == nil && !c.o.Live:
+	case c.o.Live:
+		return c.renamed(end)
+	case err == nil:
 		at.What, at.Do = "a segment made ahead, and not used", "the next start removes it"
 		c.tell(at)
-	case isBad(err) && !c.o.Live:
+	case isBad(err):
 		at.Severity = Problem
 		at.What = fmt.Sprintf("a segment made ahead whose content does not continue the log at offset %d: %v", end, err)
 		at.Do = "the next start sets it aside whole, as a .cut file"
 		c.tell(at)
-	case err != nil && !isBad(err):
+	default:
 		c.tell(c.unreadable(spareName, err))
 	}
-	if closed != nil {
-		c.tell(c.unreadable(spareName, closed))
-	}
 	return end
+}
+
+// renamed goes on, beside a server, with segments that got their names after these were listed. One that does not begin
+// where the last one seemed to end is left out: that one has got more meanwhile.
+func (c *logCheck) renamed(end uint64) uint64 {
+	s := logFile{end, segmentName(end)}
+	if slices.Contains(c.segs, s) || !c.there(s.name) {
+		return end
+	}
+	c.segs = append(c.segs, s)
+	return c.next(c.segment(s, c.known.markIn(end), true))
+}
+
+// spareUsed tells whether next.seg holds anything. *badBatch: it does, and not what continues the log.
+func (c *logCheck) spareUsed(end uint64) (used bool, err error) {
+	f, err := c.fs.Open(ByTool, c.l.path(spareName))
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, f.Close(ByTool)) }()
+	k, err := newWalk(c.l, f, c.known.epochs, end, spot{}, true)
+	if err != nil {
+		return false, err
+	}
+	last, err := lastNonZero(&k.w, 0)
+	if err != nil || last < 0 {
+		return false, err
+	}
+	_, _, err = k.w.batch(0, end, maxOffset)
+	return true, err
+}
+
+// there tells whether a file can be opened.
+func (c *logCheck) there(name string) bool {
+	f, err := c.fs.Open(ByTool, c.l.path(name))
+	return err == nil && f.Close(ByTool) == nil
 }

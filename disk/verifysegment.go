@@ -40,7 +40,7 @@ func (c *segmentCheck) run() uint64 {
 		if c.cut == nil {
 			at = p.after
 		}
-		if at.off == c.end.off && c.end.pos > 0 && at.pos != c.end.pos {
+		if p.kind == pieceWhole && at.off == c.end.off && c.end.pos > 0 && at.pos != c.end.pos {
 			c.tell(c.finding(Problem, piece{at: at, after: at}, fmt.Sprintf("the durable mark says that offset %d is at byte %d", at.off, c.end.pos)))
 		}
 	}
