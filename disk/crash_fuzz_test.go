@@ -13,9 +13,9 @@ import (
 	"sluice/wire/batch"
 )
 
-// fuzzedFiles are the files of a fuzzed log, but for its second segment.
+// fuzzedFiles are the files of a fuzzed log, but for its second segment; idx is the index of that one.
 var fuzzedFiles = [8]string{
-	"00000000000000000000.log", "00000000000000000000.idx", "next.seg",
+	"00000000000000000000.log", "idx", "next.seg",
 	"marks", "epochs", "epochs.2", "gaps", "gaps.2",
 }
 
@@ -58,6 +58,9 @@ func seedImages(t testing.TB) (images []image, base uint64) {
 // opening, and a close and a third, show the same (F6, F8).
 func FuzzOpenDirectory(f *testing.F) {
 	images, base := seedImages(f)
+	for _, im := range images {
+		im["idx"] = im[fmt.Sprintf("%020d.idx", base)]
+	}
 	second := fmt.Sprintf("%020d.log", base)
 	add := func(im image) {
 		var b [8][]byte
@@ -98,8 +101,13 @@ func FuzzOpenDirectory(f *testing.F) {
 				im[fuzzedFiles[i]] = string(b)
 			}
 		}
-		if base%1e9 > 0 && len(second) > 0 {
-			im[fmt.Sprintf("%020d.log", base%1e9)] = string(second)
+		name := fmt.Sprintf("%020d", max(1, base%1e9))
+		if len(second) > 0 {
+			im[name+".log"] = string(second)
+		}
+		if len(idx) > 0 {
+			im[name+".idx"] = im["idx"]
+			delete(im, "idx")
 		}
 		openArbitrary(t, im)
 	})
@@ -116,9 +124,13 @@ func openArbitrary(t *testing.T, im image) {
 	_, err := disk.Verify(mem, disk.VerifyOptions{}, func(f disk.Finding) { damaged = damaged || f.Severity == disk.Damage })
 	must(t, err)
 
+	before, _ := substance(t, mem, "topics/t/0")
 	first, l := openShown(t, mem)
 	if l == nil {
 		return
+	}
+	if after, _ := substance(t, mem, "topics/t/0"); after != before {
+		t.Fatalf("opening leaves %d bytes of %d", after, before)
 	}
 	size := 0
 	for _, text := range takeImage(t, mem) {
@@ -170,12 +182,15 @@ func (s shown) keeps(first shown) bool {
 func openShown(t *testing.T, mem *fstest.Mem) (shown, *disk.Log) {
 	t.Helper()
 	s := openStore(t, restarted{mem})
-	l, _, err := s.OpenLog(disk.ByOpen, "t", 0, disk.LogOptions{SegmentBytes: 8 << 10})
+	l, r, err := s.OpenLog(disk.ByOpen, "t", 0, disk.LogOptions{SegmentBytes: 8 << 10})
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
 		return shown{}, nil
+	}
+	if l.Next() < r.Mark {
+		t.Fatalf("the log ends at %d, below its mark: %+v", l.Next(), r)
 	}
 	got := shown{oldest: l.Oldest(), next: l.Next(), failed: l.Err() != nil}
 	buf := make([]byte, 8<<10)

@@ -1,8 +1,10 @@
 package disk_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -144,6 +146,8 @@ func (p *proc) open(topic string, partition int) disk.Recovery {
 	t := p.w[topic]
 	h := t.logs[partition]
 	h.l = nil
+	dir := fmt.Sprintf("topics/%s/%d", topic, partition)
+	before, hadCut := substance(p.t, p.mem, dir)
 	l, r, err := p.s.OpenLog(disk.ByOpen, topic, partition, t.opt)
 	p.fine(err, "open log %s/%d", topic, partition)
 	if p.hurt && l.Err() != nil { // it serves what it could read
@@ -164,7 +168,7 @@ func (p *proc) open(topic string, partition int) disk.Recovery {
 		p.broken("log %s/%d reports the loss of [%d, %d), and %d records were promised", topic, partition, r.LostFrom, r.LostNext, promised)
 	}
 	for name := range p.listing() {
-		if !p.hurt && strings.HasPrefix(name, fmt.Sprintf("topics/%s/%d/", topic, partition)) && strings.HasSuffix(name, ".tmp") {
+		if !p.hurt && strings.HasPrefix(name, dir+"/") && strings.HasSuffix(name, ".tmp") {
 			p.broken("opening left %s", name)
 		}
 	}
@@ -181,9 +185,35 @@ func (p *proc) open(topic string, partition int) disk.Recovery {
 			p.broken("%d bytes were cut, and %s has %d of them", r.Cut, r.CutFile, size)
 		}
 	}
+	if after, _ := substance(p.t, p.mem, dir); after != before && !hadCut {
+		p.broken("opening log %s/%d leaves %d bytes of %d", topic, partition, after, before)
+	}
 	p.lookUp(h.recs, l)
 	h.l, h.begun = l, false
 	return r
+}
+
+// substance counts the bytes of a log's segments, and of what was cut off them, that are not zero: opening takes none away.
+// But a cut that is done again, after a crash in the first, is the same file; so it also tells whether there are any.
+func substance(t testing.TB, mem *fstest.Mem, dir string) (n int, hasCuts bool) {
+	mem = mem.Kill() // its pages may be evicted: what a failed sync dropped was never there
+	list, err := mem.List("test", dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, false
+	}
+	must(t, err)
+	for _, e := range list {
+		isCut := strings.HasSuffix(e.Name, ".cut")
+		hasCuts = hasCuts || isCut
+		if isCut || strings.HasSuffix(e.Name, ".log") || e.Name == "next.seg" {
+			file, err := mem.Open("test", dir+"/"+e.Name)
+			must(t, err)
+			must(t, file.Evict("test", 0, e.Size))
+			b := load(t, mem, dir+"/"+e.Name)
+			n += len(b) - bytes.Count(b, []byte{0})
+		}
+	}
+	return n, hasCuts
 }
 
 // lookUp reads in the middle, where the index leads.
