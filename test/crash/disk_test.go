@@ -133,9 +133,6 @@ func TestB1FsyncErrorInTheRunningServer(t *testing.T) {
 
 // The same for a topic whose appends are synced by the write itself.
 func TestB1SyncedWriteErrorInTheRunningServer(t *testing.T) {
-	if !hasSetting(t, "sync") {
-		t.Skip("skipped: this server has no topics with sync=dsync")
-	}
 	p := newPatient(t, t.TempDir(), " sync=dsync")
 	i := inject(t, p.s, "pwritev2,fdatasync:error=EIO:when=1+", p.segment())
 	p.refused("synced", "UNKNOWN")

@@ -83,17 +83,9 @@ func (r *round) create(addr string) {
 	r.t.Helper()
 	c := r.dial(addr)
 	for _, topic := range []string{"a partitions=1", "b partitions=2"} {
-		line := "CREATE " + topic + " segment.bytes=" + r.one("16KiB", "32KiB", "100KiB") + " flush.ms=" + r.one("0", "1", "10", "1000")
-		for _, s := range []struct{ name, value string }{
-			{"sync", r.one("data", "data", "dsync", "shutdown")},
-			{"flush.bytes", r.one("1KiB", "100KiB")},
-			{"flush.messages", r.one("1", "100")},
-			{"index.interval.bytes", r.one("0", "100", "4KiB")},
-		} {
-			if hasSetting(r.t, s.name) {
-				line += " " + s.name + "=" + s.value
-			}
-		}
+		line := "CREATE " + topic + " segment.bytes=" + r.one("16KiB", "32KiB", "100KiB") +
+			" flush.ms=" + r.one("0", "1", "10", "1000") + " flush.bytes=" + r.one("1KiB", "100KiB") + " flush.messages=" + r.one("1", "100") +
+			" sync=" + r.one("data", "data", "dsync", "shutdown") + " index.interval.bytes=" + r.one("0", "100", "4KiB")
 		if _, err := c.Ask("%s", line); err != nil {
 			r.t.Fatal(err)
 		}

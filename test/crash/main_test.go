@@ -2,11 +2,8 @@ package crash
 
 import (
 	"os"
-	"os/exec"
-	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -34,26 +31,6 @@ func number(t *testing.T, name string, otherwise uint64) uint64 {
 func firstSeed(t *testing.T) uint64 {
 	t.Helper()
 	return number(t, "SLUICE_SEED", uint64(time.Now().UnixNano()%1_000_000))
-}
-
-// known are the settings of this server, by the example of its configuration.
-var known = sync.OnceValues(func() (string, error) {
-	bin, err := process.Find()
-	if err != nil {
-		return "", err
-	}
-	out, err := exec.Command(bin, "config", "example").Output()
-	return string(out), err
-})
-
-// hasSetting tells whether the server has a setting: the last part of its name.
-func hasSetting(t *testing.T, name string) bool {
-	t.Helper()
-	example, err := known()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return regexp.MustCompile(`(?m)^ *` + regexp.QuoteMeta(name) + `:`).MatchString(example)
 }
 
 // check asks the oracle, and saves a history that is not fine.

@@ -50,7 +50,7 @@ type Event struct {
 	Outcome Outcome `json:"outcome,omitempty"`
 	Code    string  `json:"code,omitempty"` // of the error that was answered
 
-	Ack    string  `json:"ack,omitempty"`    // append: the level that was asked for
+	Ack    string  `json:"ack,omitempty"`    // append: the level that was asked for; once acknowledged, the one that was reached
 	Values []Value `json:"values,omitempty"` // append: what was sent, in its order
 	First  uint64  `json:"first,omitempty"`  // append: the records are [First, Next)
 	Next   uint64  `json:"next,omitempty"`

@@ -212,8 +212,14 @@ func (c *Conn) appended(e *oracle.Event) error {
 		c.rec.Complete(e, oracle.OutcomeOf(e.Code))
 		return a.Err()
 	case text.AnswerOK:
-		if ack, _ := a.Str("ack"); ack != e.Ack {
-			return fmt.Errorf("ack=%s was asked for, and %s was reached", e.Ack, ack)
+		asked, err := text.ParseAck(e.Ack)
+		if err != nil {
+			return err
+		}
+		if e.Ack, _ = a.Str("ack"); e.Ack != asked.String() { // more than was asked for is fine, and is held to
+			if reached, err := text.ParseAck(e.Ack); err != nil || reached < asked {
+				return fmt.Errorf("ack=%v was asked for, and %q was reached: %w", asked, e.Ack, err)
+			}
 		}
 		e.First, e.Next, e.Synced = c.Uint("first"), c.Uint("next"), c.Uint("synced")
 		c.rec.Complete(e, oracle.OK)
