@@ -61,10 +61,10 @@ func (d DiskStats) text() string {
 	return s
 }
 
-const (
-	byRoom      disk.By = "room"
-	reserveFile         = "reserve" // in the data directory
-)
+// byRoom does nothing but ask for the room, and keep the reserve.
+const byRoom disk.By = "room"
+
+const reserveFile = "reserve" // in the data directory
 
 func newRoom(f disk.FS, c DiskConfig, log *zap.Logger) *room {
 	r := &room{fs: f, conf: c, log: log, nudge: make(chan struct{}, 1)}
