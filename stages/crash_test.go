@@ -31,7 +31,7 @@ func TestA1A2A3A4A5PipelineCrashes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		first, seeds = n, 1
+		first = n
 	}
 	deaths, acked := 0, 0
 	for seed := range uint64(seeds) {
