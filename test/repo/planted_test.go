@@ -45,6 +45,9 @@ var plants = []plant{
 		"go.mod": "module sluice\nrequire pgregory.net/rapid v1.0.0\n", "DESIGN.md": "| pgregory.net/rapid | tests |\n",
 		"disk/a_test.go": "package disk\nimport _ \"pgregory.net/rapid\"\n"}, ""},
 
+	{"proof that is gone", namedTests, map[string]string{"DESIGN.md": "| I1 | `TestGone` |\n"}, "there is no TestGone"},
+	{"proof that is there", namedTests, map[string]string{
+		"DESIGN.md": "| I1 | `TestHere` |\n", "disk/a_test.go": "package disk\n\nfunc TestHere() {}\n"}, ""},
 	{"long file", noExceptions, one("disk/a.go", "package disk\n"+strings.Repeat("\n", 400)), "the file has 401 lines"},
 	{"long test", noExceptions, one("disk/a_test.go", "package disk\n"+strings.Repeat("\n", 500)), ""},
 	{"long function", noExceptions, one("disk/a.go", "package disk\n\nfunc (l *Log) f() {\n"+strings.Repeat("\tg()\n", 69)+"}\n"), "disk/a.go:Log.f: the function has 71 lines"},

@@ -133,6 +133,7 @@ var guards = []guard{
 	{"arrows", arrows},
 	{"stdlib", forbiddenStdlib},
 	{"libraries", libraries},
+	{"named tests", namedTests},
 	{"sizes", func(t tree) findings { return sizes(t, longFiles, longFuncs) }},
 	{"words", words},
 	{"places", places},
