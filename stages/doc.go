@@ -11,7 +11,9 @@
 //	readers.go     the pool that reads stored batches
 //	controller.go  the catalog of topics
 //	responder.go   answers in the order of requests; delivery.go: READ, FETCH, TAIL
-//	pipeline.go    wires, starts, stops and joins them all
+//	admission.go   what keeps all appends out: a crash loop, or a full disk (room.go)
+//	scrubber.go    re-reads sealed segments; slow.go: watches for syncs that hang
+//	open.go        the start; pipeline.go: wires, starts, stops and joins them all
 //
 // What passes between stages is a command (command.go). At any time one
 // goroutine owns it.

@@ -2,6 +2,7 @@ package stages
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -75,5 +76,60 @@ func TestB9HeldSyncDegradesOneLog(t *testing.T) {
 	}
 	if n := lines.Len(); n != 2 {
 		t.Errorf("%d lines about one sync, want its beginning and its end: %v", n, lines.All())
+	}
+}
+
+// B9, with queues of one place and little memory: when a sync hangs for long, the stages
+// before it fill to their bounds and the clients wait; reads of what is stored go on; and
+// once the sync is over, each append is answered, in one place of its own.
+func TestB9HeldSyncHoldsTheClients(t *testing.T) {
+	const clients, each = 40, 4
+	g := newGate(flusherSync("t"))
+	defer g.release()
+	conf := noTicks()
+	conf.Writer.Queue, conf.Flusher.Queue, conf.Conn.InFlight, conf.Memory.Append = 1, 1, 2, 1<<20
+	s := startServerOn(t, fstest.Fail(fstest.NewMem(), g.pass), conf)
+	c := dial(t, s)
+	c.send("CREATE t\nMSG t 1\na\n")
+	c.want("OK", "OK first=0 next=1 ack=written synced=0")
+	value := strings.Repeat("b", 20<<10)
+	var held []*session
+	for range clients {
+		h := dial(t, s)
+		sent := make(chan struct{})
+		go func() { // it may take until the sync is over; the answers below wait for it
+			defer close(sent)
+			h.send("%s", strings.Repeat(fmt.Sprintf("MSG t %d ack=synced\n%s\n", len(value), value), each))
+		}()
+		t.Cleanup(func() { <-sent })
+		held = append(held, h)
+	}
+	<-g.came
+	p := s.catalog.find([]byte("t"), 0)
+	waitFor(t, func() bool { return len(p.writer.in) == cap(p.writer.in) && len(p.flusher.in) == cap(p.flusher.in) })
+	for _, b := range s.budgets() {
+		if used, bound := b.bytes.Used(); used > bound {
+			t.Errorf("%s holds %d of %d bytes", b.name, used, bound)
+		}
+	}
+	c.send("READ t 0 limit=1\nHEAD t\nSTATS\n")
+	c.want("REC offset=0 time=* key=-1 n=1", "a", "OK next=1 end=* epoch=0")
+	if got := c.line(); !strings.Contains(got, " synced=0 ") {
+		t.Errorf("HEAD says %q", got)
+	}
+	c.data()
+	g.release()
+	seen := map[string]bool{}
+	for _, h := range held {
+		for range each {
+			line := h.line()
+			if !matches("OK first=* next=* ack=synced synced=*", line) || seen[strings.Fields(line)[1]] {
+				t.Fatalf("got %q, seen before: %v", line, seen[strings.Fields(line)[1]])
+			}
+			seen[strings.Fields(line)[1]] = true
+		}
+	}
+	if next := p.log.Next(); next != 1+clients*each {
+		t.Errorf("%d records", next)
 	}
 }

@@ -117,6 +117,10 @@ func showOpening(w io.Writer) func(opened, all int) {
 	if !isTerminal(w) {
 		return nil
 	}
+	return drawOpening(w)
+}
+
+func drawOpening(w io.Writer) func(opened, all int) {
 	var drawn time.Time
 	return func(opened, all int) {
 		now := time.Now()

@@ -153,3 +153,23 @@ func TestA6ServeThatIsKilledOverAndOver(t *testing.T) {
 	fine(t, "x\n", "append", "t", "--server", p.addr)
 	p.kill()
 }
+
+// A terminal sees a start that takes its time, and nothing is left of that; whatever else stderr is sees nothing.
+func TestOpeningIsDrawn(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	if showOpening(&out) != nil {
+		t.Error("drawn for no terminal")
+	}
+	draw := drawOpening(&out)
+	for n := range 1000 {
+		draw(n+1, 1000)
+	}
+	if got := out.String(); !strings.HasPrefix(got, "\ropening 1 of 1000 logs") || !strings.HasSuffix(got, "\r\x1b[K") {
+		t.Errorf("%q", got)
+	}
+	out.Reset()
+	if drawOpening(&out)(1, 1); out.Len() != 0 {
+		t.Errorf("a start of one log draws %q", out.String())
+	}
+}
