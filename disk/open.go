@@ -252,7 +252,7 @@ func (p *opener) publish() {
 	l.indexWanted.Store(active.front.pos > 0)
 	l.progress.seen = p.mark.epoch
 	if p.broken != nil {
-		l.fail(p.broken)
+		_ = l.fail(p.broken) // Err tells it from now on
 	}
 }
 

@@ -190,7 +190,7 @@ func (s *Store) BrokenLog(topic string, partition int, why error) *Log {
 	seg := &segment{sealed: true}
 	l.list.segs = []*segment{seg}
 	l.state.Store(&state{active: seg})
-	l.fail(why)
+	_ = l.fail(why) // Err tells it from now on
 	return l
 }
 
