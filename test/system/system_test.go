@@ -116,7 +116,7 @@ func TestHTTP(t *testing.T) {
 	}
 	slices.Sort(labels)
 	labels = slices.Compact(labels)
-	want := "accept controller flusher/0 flusher/1 flusher/2 http notifier reader readers responder roller supervisor tick writer/0 writer/1"
+	want := "accept controller dsync/0 flusher/0 flusher/1 flusher/2 http notifier reader readers responder roller room scrubber settle supervisor tick watch writer/0 writer/1"
 	if got := strings.Join(labels, " "); got != want {
 		t.Errorf("the stages are\n%s, want\n%s", got, want)
 	}
