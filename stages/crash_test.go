@@ -23,8 +23,11 @@ import (
 // a row, some of them while it opens: every record is there that its level promised, and no other. The log oracle looks.
 func TestA1A2A3A4A5PipelineCrashes(t *testing.T) {
 	seeds, first := 80, uint64(time.Now().UnixNano()%1_000_000)
-	if testing.Short() {
+	switch {
+	case testing.Short():
 		seeds = 15
+	case raceEnabled:
+		seeds = 30
 	}
 	if s := os.Getenv("SLUICE_SEED"); s != "" {
 		n, err := strconv.ParseUint(s, 10, 64)
@@ -60,6 +63,8 @@ func newCrashing(t *testing.T, seed uint64) *crashing {
 	c := &crashing{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), mem: fstest.NewMem(), conf: Default()}
 	one := func(choices ...int64) int64 { return choices[c.rng.IntN(len(choices))] }
 	c.conf.Topic.SegmentBytes = one(16<<10, 20<<10, 40<<10)
+	c.conf.Topic.Sync = []SyncMode{SyncData, SyncData, SyncDsync, SyncShutdown}[c.rng.IntN(4)]
+	c.conf.Topic.FlushBytes = one(1<<10, None, None)
 	c.conf.Writer.Count = one(1, 2)
 	c.conf.Flusher.Count = one(1, 2)
 	c.conf.Flusher.Tick = time.Duration(one(0, 1, 5)) * time.Millisecond
