@@ -51,6 +51,7 @@ func (r *round) opensAsAFront(addr, data string, promised map[string]uint64) {
 	r.t.Helper()
 	c := newRound(r.t, r.seed)
 	c.data, c.logs = data, r.logs
+	c.verify(false)
 	s := c.start()
 	var whole, part oracle.Recorder // apart: the copy is a log that no client of ours writes to
 	original, copied := dialOrFail(r.t, addr, &whole), dialOrFail(r.t, s.Text, &part)

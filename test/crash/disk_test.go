@@ -121,8 +121,27 @@ func (p *patient) recovers(how oracle.Op) {
 // again although a second try would return 0, other topics go on, and a restart recovers.
 func TestB1FsyncErrorInTheRunningServer(t *testing.T) {
 	p := newPatient(t, t.TempDir(), "")
-	i := inject(t, p.s, "fdatasync:error=EIO:when=1", p.segment())
-	p.refused("synced", "UNKNOWN")
+	i := inject(t, p.s, "fdatasync:error=EIO:delay_enter=300000:when=1", p.segment())
+	answers := make(chan error)
+	for range 4 { // who comes while the sync is under way waits for the next one, which there will not be
+		w := p.dial(p.s.Text)
+		go func() { // joined by the receives below
+			_, err := w.Append(ill, "synced", 100)
+			answers <- err
+		}()
+	}
+	unknown := 0
+	for range 4 {
+		err := <-answers
+		if code(err) == "UNKNOWN" {
+			unknown++
+		} else if code(err) != "LOG_FAILED" { // it came when all was over
+			t.Errorf("an append that waits for a sync that fails: %v", err)
+		}
+	}
+	if unknown == 0 {
+		t.Error("nobody was told that the outcome is unknown")
+	}
 	p.failed("input/output error")
 	if calls := i.end(); len(calls) != 1 || !strings.Contains(calls[0], "EIO") {
 		t.Errorf("the file was synced again: %q", calls)

@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -55,6 +56,7 @@ type round struct {
 	args []string
 	rec  *oracle.Recorder
 	logs []string
+	cut  bool // it has lost its power, which may cost indexes: nothing syncs them
 	sum  *totals
 }
 
@@ -144,6 +146,9 @@ func (r *round) run(kills int) {
 		for r.rng.IntN(5) == 0 {
 			r.killAtStart()
 		}
+		if r.rng.IntN(4) == 0 {
+			r.verify(false)
+		}
 		s = r.start()
 		r.scan(s)
 		if r.rng.IntN(8) == 0 {
@@ -172,6 +177,9 @@ func (r *round) killUnder(s *process.Server, l *witness.Load) {
 		r.t.Fatalf("nothing was acknowledged within %v: %v\n%s", witness.Limit, l.End(), s.Log())
 	}
 	wait(time.Duration(r.rng.IntN(200_000)) * time.Microsecond)
+	if r.rng.IntN(20) == 0 {
+		r.verify(false) // beside the server
+	}
 	how := oracle.Kill
 	if r.rng.IntN(8) == 0 {
 		how = oracle.Halt
@@ -225,9 +233,20 @@ func (r *round) restart(s *process.Server) *process.Server {
 	return s
 }
 
+// verify has every byte read offline. There is no damage, whether the server runs or has been killed; and behind a stop,
+// there is not even a problem. (A kill may come between the two copies of a small file.)
+func (r *round) verify(stopped bool) {
+	r.t.Helper()
+	out, err := exec.Command(r.bin, "verify", r.data).CombinedOutput()
+	if !bytes.Contains(out, []byte(": 0 damages, ")) || stopped && err != nil {
+		r.t.Errorf("sluice verify: %v\n%s", err, out)
+	}
+}
+
 // tidy looks at what a server leaves behind that has ended: names that are known, and nothing half done.
 func (r *round) tidy() {
 	r.t.Helper()
+	r.verify(!r.cut)
 	for name := range tree(r.t, r.data) {
 		if !knownName(name) {
 			r.t.Errorf("%s is left in the directory", name)

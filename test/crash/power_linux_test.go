@@ -62,6 +62,7 @@ func (r *round) cutUnder(v *volume, s *process.Server, l *witness.Load) {
 	}
 	freeze(r.t, s.Cmd.Process.Pid) // an fdatasync that a shutdown interrupts may return 0, and power cuts leave nobody to hear it
 	v.cutPower()
+	r.cut = true
 	s.Kill()
 	must(r.t, l.Join())
 	r.rec.End(oracle.Power)
