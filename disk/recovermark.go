@@ -105,7 +105,7 @@ func (p *opener) markIsInSpare(last *segment) error {
 			return err
 		}
 		if ok {
-			p.ends(last, tail{spot: spot{m.before, m.base}})
+			p.endBefore(last)
 			p.named, p.spare = append(p.named, s), nil
 			if err := p.scanMarked(s); err != nil {
 				return err
@@ -119,6 +119,23 @@ func (p *opener) markIsInSpare(last *segment) error {
 	last.end.Store(end)
 	p.damage(m.base, end, p.l.place(m.base, 0), "the log's last segment is missing")
 	return nil
+}
+
+// endBefore takes the segment before the marked one to the size that the mark tells. A mark of a later time tells none, as
+// that segment is sealed then; it is scanned, since nothing is cut on the word of a file that does not belong to it.
+func (p *opener) endBefore(last *segment) {
+	m := p.mark
+	if last.live == nil || m.before > 0 && m.before <= last.allocated.Load() {
+		p.ends(last, tail{spot: spot{m.before, m.base}})
+		return
+	}
+	if !p.scan(last, tail{spot: spot{0, last.base}}) {
+		return
+	}
+	if end := last.end.Load(); end != m.base {
+		last.end.Store(m.base)
+		p.damage(min(end, m.base), max(end, m.base), p.l.place(last.base, last.size.Load()), "the segment does not end where the one behind it begins")
+	}
 }
 
 // isMarked tells whether the spare is the segment that the mark is in: by the batch at the mark, or by the first one.
