@@ -127,6 +127,7 @@ func (l *Log) Roll() bool {
 	}
 	s.base = l.next.Load()
 	s.end.Store(s.base)
+	s.written.set(tail{spot: spot{0, s.base}}, l.progress.written.Load())
 	old.rolled.Store(true)
 
 	l.list.Lock()

@@ -477,3 +477,23 @@ func TestBrokenLog(t *testing.T) {
 	must(t, l.Close())
 	e.close(t)
 }
+
+// TestI3RolledAndClosedInOrder: a stop right behind a roll, with nothing in the new segment yet, is as clean as any.
+func TestI3RolledAndClosedInOrder(t *testing.T) {
+	e := newEnv(t, fstest.NewMem(), tiny)
+	for e.l.Info().Segments < 2 {
+		e.append(t, sized(t, "a", 600))
+		for !fits(e.l, 600) && e.l.Info().Segments < 2 {
+			if !e.l.Roll() {
+				_, err := e.l.Sync()
+				must(t, err)
+				_, err = e.l.Maintain()
+				must(t, err)
+			}
+		}
+	}
+	must(t, e.l.Close())
+	if e.openLog(t); !e.rec.Clean {
+		t.Fatalf("opened as after a crash: %+v", e.rec)
+	}
+}

@@ -72,6 +72,10 @@ func (l *Log) markClosed() error {
 	if m.clean = begun; !m.clean && !moved {
 		return nil
 	}
+	if st := l.state.Load(); st.prev == nil { // the active segment may be empty; it is where the next opening looks
+		m.base = st.active.base
+		m.tail, _ = st.active.written.get()
+	}
 	if err := p.marks.store(l.fs, ByController, m); err != nil {
 		return l.fail(err)
 	}

@@ -1,6 +1,7 @@
 package disk_test
 
 import (
+	"flag"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -21,6 +22,9 @@ var clones atomic.Int64
 
 // TestMain says how much was tried, which a passing test could not.
 func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.seed", fmt.Sprint(seed())); err != nil { // what chance finds is no verdict on a change
+		panic(err)
+	}
 	code := m.Run()
 	n, want := clones.Load(), fromEnv("SLUICE_CLONES", 0)
 	if n > 0 {
