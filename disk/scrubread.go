@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 )
 
 const (
@@ -53,6 +52,5 @@ func (f *patient) reason(from, to int64, why error) string {
 	if f.err != nil && f.first >= from-pageBytes && f.first < to {
 		return fmt.Sprintf("it cannot be read: %v", f.err)
 	}
-	// The rest of the sentence names a batch of a request, which this is not.
-	return strings.ReplaceAll(why.Error(), "batch 0 at byte 0 is refused: ", "")
+	return why.Error()
 }

@@ -72,7 +72,7 @@ func (c *logCheck) load() (k knownLog) {
 		k.epochs, _, err = loadEpochs(c.fs, ByTool, c.l.dir)
 		return err
 	})
-	c.small(gapsName, "the log takes no appends until its gaps are declared again: sluice repair", func() (err error) {
+	c.small(gapsName, "what was given up shows as damage until the gaps are declared again: sluice repair", func() (err error) {
 		k.gaps, err = loadGaps(c.fs, ByTool, c.l.dir)
 		return err
 	})

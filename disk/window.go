@@ -73,7 +73,7 @@ func (w *window) header(pos int64, base, max uint64) (batch.Header, error) {
 	}
 	h, err := batch.ParseHeader(b)
 	if err != nil {
-		return batch.Header{}, bad("no batch header there: %v", err)
+		return batch.Header{}, bad("no batch header there: %s", faultOf(err))
 	}
 	return h, w.fits(h, pos, base, max)
 }
@@ -92,6 +92,14 @@ func (w *window) fits(h batch.Header, pos int64, base, max uint64) error {
 	return nil
 }
 
+// faultOf is what is wrong with a batch, without its place in a request, which it has none of.
+func faultOf(err error) string {
+	if f, ok := errors.AsType[*batch.Fault](err); ok {
+		return f.Why
+	}
+	return err.Error()
+}
+
 // batch reads and checks, checksum included, the batch at pos that must have that base and end at or before max.
 // The bytes begin with the batch and may go on after it. Errors as header's.
 func (w *window) batch(pos int64, base, max uint64) (batch.Header, []byte, error) {
@@ -104,7 +112,7 @@ func (w *window) batch(pos int64, base, max uint64) (batch.Header, []byte, error
 		return h, nil, err
 	}
 	if _, err := batch.Verify(b); err != nil && !sched.Planted("accept-crc-mismatch") {
-		return h, nil, bad("the batch there is damaged: %v", err)
+		return h, nil, bad("the batch there is damaged: %s", faultOf(err))
 	}
 	return h, b, nil
 }
