@@ -46,11 +46,19 @@ func (l *Log) Append(p []byte) (first, next uint64, err error) {
 	if n := int64(len(p)); n > l.largest.Load() {
 		l.largest.Store(n)
 	}
+	if l.opt.Dsync { // such a write is a sync, too
+		seg.syncing.Lock()
+		defer seg.syncing.Unlock()
+	}
 	n, err := l.write(seg.live.file, p, pos)
 	if err == nil && n != len(p) {
 		err = io.ErrShortWrite
 	}
 	if err != nil {
+		if !l.opt.Dsync {
+			seg.syncing.Lock()
+			defer seg.syncing.Unlock()
+		}
 		return 0, 0, l.appendFailed(seg, pos, err)
 	}
 	seg.index.publish()

@@ -95,10 +95,10 @@ func (l *Log) Mark(by By) error {
 // mark is what the marks file should say, and whether that is news.
 func (l *Log) mark() (m mark, moved bool) {
 	p := &l.progress
-	st := l.state.Load()
 	p.mu.Lock()
-	m = mark{base: p.mu.base, tail: p.mu.tail, epoch: l.Epoch()}
+	m = mark{base: p.mu.base, tail: p.mu.tail, epoch: max(l.Epoch(), p.seen)}
 	p.mu.Unlock()
+	st := l.state.Load() // behind the base: the writer of a log with Dsync may roll meanwhile
 	if st.prev != nil && m.base == st.active.base {
 		m.before = st.prev.size.Load()
 	}

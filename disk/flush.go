@@ -31,21 +31,33 @@ func (l *Log) syncSegment(by By, s *segment) error {
 	final := s.rolled.Load() // before the end: what was appended later is not meant
 	end, sum := s.written.get()
 	if end.off > l.durable.Load() && !(final && sched.Planted("durable-past-unsynced-file")) {
-		if sched.Planted("mark-before-sync") {
-			l.covered(s, 0, end, sum)
-			_ = l.Mark(by) // a bug built in on purpose
+		if err := l.syncTo(by, s, end, sum); err != nil {
+			return err
 		}
-		err := s.live.file.Sync(by)
-		if err != nil && sched.Planted("retry-sync") {
-			err = s.live.file.Sync(by)
-		}
-		if err != nil && !sched.Planted("ignore-sync-error") {
-			return l.fail(fmt.Errorf("sync %s: %w", l.path(segmentName(s.base)), err))
-		}
-		l.covered(s, 0, end, sum)
 	}
 	if final {
 		s.synced.Store(true) // from here on the roller may take the file away
 	}
+	return nil
+}
+
+func (l *Log) syncTo(by By, s *segment, end tail, sum int64) error {
+	s.syncing.Lock()
+	defer s.syncing.Unlock()
+	if err := l.Err(); err != nil { // the writer may have got the error that this sync would not be told of
+		return err
+	}
+	if sched.Planted("mark-before-sync") {
+		l.covered(s, 0, end, sum)
+		_ = l.Mark(by) // a bug built in on purpose
+	}
+	err := s.live.file.Sync(by)
+	if err != nil && sched.Planted("retry-sync") {
+		err = s.live.file.Sync(by)
+	}
+	if err != nil && !sched.Planted("ignore-sync-error") {
+		return l.fail(fmt.Errorf("sync %s: %w", l.path(segmentName(s.base)), err))
+	}
+	l.covered(s, 0, end, sum)
 	return nil
 }

@@ -131,7 +131,11 @@ func (p *opener) freeze(last *segment) {
 		p.ends(last, m.tail)
 	case p.marked && m.base > last.base && p.spare != nil:
 		p.spare.base = m.base
-		p.ends(last, tail{spot: spot{m.before, m.base}})
+		size := m.before
+		if size == 0 { // it was sealed
+			size = last.allocated.Load()
+		}
+		p.ends(last, tail{spot: spot{size, m.base}})
 		p.ends(p.spare, m.tail)
 		p.named, p.spare = append(p.named, p.spare), nil
 	default:

@@ -122,12 +122,24 @@ func (p *opener) markIsInSpare(last *segment) error {
 }
 
 // endBefore takes the segment before the marked one to the size that the mark tells. A mark of a later time tells none, as
-// that segment is sealed then; it is scanned, since nothing is cut on the word of a file that does not belong to it.
+// that segment is sealed then; and where bytes lie behind that size, it is the size of a segment that is missing. Then the
+// segment is scanned: nothing is cut on the word of a mark that does not speak of it.
 func (p *opener) endBefore(last *segment) {
 	m := p.mark
-	if last.live == nil || m.before > 0 && m.before <= last.allocated.Load() {
+	if last.live == nil {
 		p.ends(last, tail{spot: spot{m.before, m.base}})
 		return
+	}
+	if m.before > 0 && m.before <= last.allocated.Load() {
+		w := p.window(last)
+		rest, err := lastNonZero(&w, m.before)
+		if err != nil {
+			p.unreadable(last, m.before, err)
+		}
+		if rest < m.before { // as a rolled segment is: nothing but allocated space behind its end
+			p.ends(last, tail{spot: spot{m.before, m.base}})
+			return
+		}
 	}
 	if !p.scan(last, tail{spot: spot{0, last.base}}) {
 		return

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 )
 
@@ -35,6 +36,10 @@ type segment struct {
 	allocated atomic.Int64 // bytes the file is known to be long; a hint: the writer may pass it, and a cut back lowers it
 	rolled    atomic.Bool  // stored by the writer after its last append here
 	synced    atomic.Bool  // stored by the flusher: rolled, and every byte durable
+
+	// Held by whoever syncs the file, until the log knows how it went. The kernel tells an error of writing back once for
+	// each open file: of two syncs at once, one would get it, and the other would promise what was lost (I2).
+	syncing sync.Mutex
 
 	// Of a sealed segment's index file, stored by readers: what it says, once it was checked whole; or that it is of no
 	// use. The roller, having written a new one, clears both.
