@@ -52,7 +52,11 @@ func (l *Log) settle() error {
 		return err
 	}
 	active := l.state.Load().active
-	if active.allocated.Load() > active.size.Load() {
+	length, sizeErr := active.live.file.Size() // allocated is but a hint, and an allocation that failed may have left a part
+	if sizeErr != nil {
+		return errors.Join(err, l.fail(fmt.Errorf("size of %s: %w", l.fileName(active), sizeErr)))
+	}
+	if length != active.size.Load() {
 		if cut := l.cutToSize(ByController, active); cut != nil {
 			err = errors.Join(err, l.fail(cut))
 		}

@@ -84,10 +84,10 @@ func (s *Store) readTopic(by By, name string) (Topic, error) {
 		return t, nil
 	}
 	s.log.Warn("one copy of topic.json is missing or damaged, and is written anew from the other", zap.String("topic", name))
-	if err := saveTwofold(s.fs, by, file, t); err != nil {
-		return t, err
+	if err := errors.Join(saveTwofold(s.fs, by, file, t), s.syncDir(by, topicDir(name))); err != nil {
+		s.log.Warn("the damaged copy of topic.json could not be written anew; the other one serves", zap.String("topic", name), zap.Error(err))
 	}
-	return t, s.syncDir(by, topicDir(name))
+	return t, nil
 }
 
 // removeHalfMade removes a topic's directory without a valid topic.json, unless there are records in it.
