@@ -19,6 +19,7 @@ import (
 const (
 	// Format 2 brought marks, epochs and gaps. A directory of format 1 becomes one of format 2 by its node.json alone; its
 	// logs get the new files when they begin to take appends.
+	nodeIDBytes   = 16
 	formatVersion = 2
 
 	root      = "."
@@ -102,6 +103,9 @@ func (s *Store) loadNode() (mend bool, err error) {
 	if newest := s.newestFormat(); newest > formatVersion {
 		return false, fmt.Errorf("open store: the directory has format %d, this program knows %d; use the program that wrote it, or a newer one", newest, formatVersion)
 	}
+	if s.node.Format < 1 || len(s.node.ID) != 2*nodeIDBytes { // a file of another kind, with a checksum of its own
+		return false, fmt.Errorf("open store: %s is %w: it names no identity; restore it from its copy %s, if that is right", nodeFile, errDamaged, nodeFile+secondCopy)
+	}
 	return mend, nil
 }
 
@@ -127,7 +131,7 @@ func (s *Store) create() error {
 	if len(found) > 0 {
 		return fmt.Errorf("open store: there are topics but no node.json; restore it from a copy, or move the directory away")
 	}
-	var id [16]byte
+	var id [nodeIDBytes]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}

@@ -292,3 +292,20 @@ func TestCloseReportsEverything(t *testing.T) {
 		}
 	}
 }
+
+// TestC9ForeignIdentity: a small file of another kind, good in itself, in the place of node.json is not taken for an
+// identity, and its good copy is not overwritten.
+func TestC9ForeignIdentity(t *testing.T) {
+	mem := fstest.NewMem()
+	s := openStore(t, mem)
+	must(t, s.CreateTopic(disk.ByController, "t", nil))
+	must(t, s.Close())
+	save(t, mem, "node.json", load(t, mem, "topics/t/topic.json"))
+	copied := string(load(t, mem, "node.json.2"))
+	if s, err := disk.OpenStore(mem, nop); err == nil {
+		t.Errorf("opened as node %q", s.NodeID())
+	}
+	if got := string(load(t, mem, "node.json.2")); got != copied {
+		t.Errorf("the good copy is now %s", got)
+	}
+}
