@@ -46,6 +46,8 @@ type partition struct {
 		lastSync int64 // Unix nanoseconds of the last sync's start
 	}
 
+	noRoom bool // roller: a lack of room for what the log needs next was told
+
 	// Each of these commands is on its way at most once, so that the queue it goes
 	// to needs one place a log and its sender never waits.
 	maintain, advance, sync once

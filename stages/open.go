@@ -48,8 +48,8 @@ func (s *Server) open() error {
 	if err := s.startHTTP(); err != nil {
 		return err
 	}
+	s.admission.room.check() // first: what follows may need what the reserve holds
 	s.beginRun()
-	s.admission.room.check() // first: opening a log may need what the reserve holds
 	began := time.Now()
 	topics, err := s.load()
 	if err != nil {

@@ -35,6 +35,8 @@ func (r *roller) Run(context.Context) error {
 		ready, err := p.log.Maintain()
 		if err != nil {
 			r.report(p, err)
+		} else {
+			p.noRoom = false
 		}
 		if ready {
 			err = nil // what failed beside it, such as an index, is no reason to refuse appends
@@ -52,7 +54,10 @@ func (r *roller) report(p *partition, err error) {
 	switch {
 	case p.log.Err() != nil: // which it has told itself
 	case errors.Is(err, disk.ErrNoSpace):
-		r.log.Warn("no room for what the log needs next; appends that need it are refused until there is", zap.Stringer("log", p), zap.Error(err))
+		if !p.noRoom { // it is tried again behind each append: once is enough
+			r.log.Warn("no room to reserve what the log needs next; appends go on while they find room without", zap.Stringer("log", p), zap.Error(err))
+		}
+		p.noRoom = true
 	default:
 		r.log.Warn("work on the log's files failed, and will be tried again", zap.Stringer("log", p), zap.Error(err))
 	}

@@ -15,7 +15,8 @@ func newCreate() *cobra.Command {
 		Use:   "create TOPIC [NAME=VALUE...]",
 		Short: "Create a topic, with settings of its own",
 		Long: `Create a topic. Without create, the first append makes the topic, with the server's settings.
-Settings: partitions, ack, segment.bytes, max.message.bytes, index.interval.bytes, flush.ms.`,
+Settings: partitions, ack, segment.bytes, max.message.bytes, index.interval.bytes, flush.ms,
+flush.bytes, flush.messages, sync.`,
 		Example: `  sluice create access
   sluice create orders partitions=4 ack=synced segment.bytes=64MiB`,
 		Args: args(cobra.MinimumNArgs(1)),
