@@ -266,7 +266,8 @@ func deadFollowers(t *trial) {
 		for _, m := range st.Memory {
 			used += m.Used
 		}
-		fine := st.Connections == 1 && st.Subscribers == 0 && st.Goroutines <= base[0] && st.Descriptors <= base[1] && used == 0
+		// The log may have made its spare segment since: one file, where six followers would leave six.
+		fine := st.Connections == 1 && st.Subscribers == 0 && st.Goroutines <= base[0] && st.Descriptors <= base[1]+1 && used == 0
 		if !fine && time.Now().After(end) {
 			return false, fmt.Errorf("left are %d connections, %d subscribers, %d goroutines (%d before), %d descriptors (%d before), %d bytes",
 				st.Connections-1, st.Subscribers, st.Goroutines, base[0], st.Descriptors, base[1], used)
