@@ -90,6 +90,7 @@ func (s *traced) calls() []call {
 var (
 	traceLine  = regexp.MustCompile(`^(\d+) +(.*)$`)
 	resumed    = regexp.MustCompile(`^<\.\.\. (\w+) resumed>(.*)$`)
+	nameless   = regexp.MustCompile(`^(\?\?\?\(|<\.\.\. \?\?\? resumed>)`) // of a thread that died before strace could ask for its call
 	callStart  = regexp.MustCompile(`^(\w+)\((.*)$`)
 	callResult = regexp.MustCompile(`\) += (-?\d+|\?)([^"]*)$`)
 	descriptor = regexp.MustCompile(`^(\d+)<([^>]*)>`)
@@ -107,7 +108,7 @@ func parseTrace(text []byte) ([]call, error) {
 			return nil, fmt.Errorf("line %d of the trace: %q", n, raw)
 		}
 		thread, rest := m[1], m[2]
-		if strings.HasPrefix(rest, "+++") || strings.HasPrefix(rest, "---") {
+		if strings.HasPrefix(rest, "+++") || strings.HasPrefix(rest, "---") || nameless.MatchString(rest) {
 			continue
 		}
 		var c call
@@ -168,6 +169,8 @@ func TestParseTrace(t *testing.T) {
 7 <... pwrite64 resumed>)           = 6
 8 fdatasync(9</tmp/d/t/0/next.seg>) = -1 EIO (Input/output error)
 7 futex(0x1, FUTEX_WAIT) = ?
+9 ???( <unfinished ...>
+9 <... ??? resumed>) = ?
 8 +++ exited with 0 +++
 `))
 	want := "[{openat 9 /tmp/d/t/0/next.seg 9 1 1} {write 11 socket:[5] 12 3 3} {pwrite64 9 /tmp/d/t/0/next.seg 6 2 4} " +
