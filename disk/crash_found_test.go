@@ -16,10 +16,10 @@ func TestA4NewDirectory(t *testing.T) {
 	for n := 0; ; n++ {
 		mem := fstest.NewMem()
 		f := fstest.Stop(mem, n, fstest.Done)
-		_, err := disk.OpenStore(f, zap.NewNop())
+		_, err := disk.OpenStore(f, disk.StoreOptions{}, zap.NewNop())
 		for seed := range uint64(100) {
 			left := mem.Crash(rand.New(rand.NewPCG(seed, 0)), .5)
-			s, err := disk.OpenStore(left, zap.NewNop())
+			s, err := disk.OpenStore(left, disk.StoreOptions{}, zap.NewNop())
 			if err != nil {
 				t.Fatalf("a power cut after change %d, seed %d: %v", n, seed, err)
 			}
@@ -38,7 +38,7 @@ func TestA4KilledCreation(t *testing.T) {
 	for n := 0; ; n++ {
 		mem := fstest.NewMem()
 		f := fstest.Stop(mem, n, fstest.Done)
-		if s, err := disk.OpenStore(f, zap.NewNop()); err == nil {
+		if s, err := disk.OpenStore(f, disk.StoreOptions{}, zap.NewNop()); err == nil {
 			_ = s.CreateTopic(disk.ByController, "t", nil) // killed in it
 		}
 		if !f.Stopped() {

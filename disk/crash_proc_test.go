@@ -85,7 +85,7 @@ func (p *proc) fine(err error, doing string, args ...any) {
 }
 
 func (p *proc) openStore() {
-	s, err := disk.OpenStore(p.fs, zap.NewNop())
+	s, err := disk.OpenStore(p.fs, disk.StoreOptions{}, zap.NewNop())
 	p.fine(err, "open the store")
 	p.s = s
 }

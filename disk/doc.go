@@ -58,6 +58,7 @@
 //	osfsreadonly.go                            the same, for those who must not change anything
 //	errors.go                                  what callers tell apart
 //	store.go starts.go topics.go twofold.go    the directory, its identity, its runs, its topics; small files kept twice
+//	files.go                                   what the store may hold open
 //	log.go segment.go                          Log and segment: fields by owner, life of a segment
 //	append.go flush.go maintain.go close.go    writer, flusher, roller, and the end
 //	marks.go epochs.go gaps.go                 the small files of a log

@@ -17,6 +17,9 @@ var (
 	// wraps the reason, which says what to do. Reads go on.
 	ErrFailed = errors.New("disk: log failed earlier and takes no appends until the process is restarted")
 
+	// ErrCold: an answer from memory was asked for, and it would take an open, a wait for a descriptor or one for the device.
+	ErrCold = errors.New("disk: not in memory")
+
 	errClosed = errors.New("disk: log is closed")
 	errUnmade = errors.New("disk: nothing was made")
 )

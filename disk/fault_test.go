@@ -51,7 +51,7 @@ type outcome struct {
 // its way what every single answer means for the next.
 func workload(t *testing.T, ft *fault, fs disk.FS) (o outcome) {
 	t.Helper()
-	s, err := disk.OpenStore(fs, zap.NewNop())
+	s, err := disk.OpenStore(fs, disk.StoreOptions{}, zap.NewNop())
 	if err != nil {
 		return o
 	}

@@ -111,7 +111,7 @@ func TestH3NewerIsLeftAlone(t *testing.T) {
 			save(t, disk.OS(root), name, fmt.Appendf(nil, `{"value":%s,"crc32c":"%08x"}`, inner, crc32.Checksum([]byte(inner), crc32.MakeTable(crc32.Castagnoli))))
 		}
 		before := tree(t, root)
-		if _, err := disk.OpenStore(disk.OS(root), nop); err == nil || !strings.Contains(err.Error(), "format 3") {
+		if _, err := disk.OpenStore(disk.OS(root), disk.StoreOptions{}, nop); err == nil || !strings.Contains(err.Error(), "format 3") {
 			t.Fatalf("%v: %v", copies, err)
 		}
 		if after := tree(t, root); !maps.Equal(after, before) {
@@ -143,7 +143,7 @@ func TestH3CrashInMigration(t *testing.T) {
 			mem := fstest.NewMem()
 			copyTo(t, mem, "testdata/format1")
 			ft := &fault{k: k, err: syscall.EIO, sticky: sticky}
-			if s, err := disk.OpenStore(fstest.Fail(mem, ft.decide), nop); err == nil {
+			if s, err := disk.OpenStore(fstest.Fail(mem, ft.decide), disk.StoreOptions{}, nop); err == nil {
 				must(t, s.Close())
 			}
 			if !ft.after {

@@ -48,7 +48,7 @@ func must(t testing.TB, err error) {
 
 func openStore(t testing.TB, f disk.FS) *disk.Store {
 	t.Helper()
-	s, err := disk.OpenStore(f, zap.NewNop())
+	s, err := disk.OpenStore(f, disk.StoreOptions{}, zap.NewNop())
 	must(t, err)
 	return s
 }

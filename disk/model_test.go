@@ -61,7 +61,7 @@ func ok(t *rapid.T, err error) {
 }
 
 func (m *machine) open(t *rapid.T) {
-	s, err := disk.OpenStore(restarted{m.mem}, nop)
+	s, err := disk.OpenStore(restarted{m.mem}, disk.StoreOptions{}, nop)
 	ok(t, err)
 	m.s = s
 	topics, err := s.Topics(disk.ByController)

@@ -49,7 +49,7 @@ func (l *Log) ReadAt(buf []byte, from uint64, c *Cursor) (ch Chunk, err error) {
 	if from > next && l.unreadable == nil {
 		return Chunk{}, fmt.Errorf("%w: offset %d, the end is %d", ErrOutOfRange, from, next)
 	}
-	v, err := l.view(from)
+	v, err := l.view(from, true)
 	if err != nil {
 		return Chunk{}, err
 	}

@@ -69,7 +69,7 @@ func dropFacts(im image) {
 // openClose opens a log on files that fail, as a process of its own.
 func openClose(t *testing.T, ft *fault, f disk.FS) {
 	t.Helper()
-	s, err := disk.OpenStore(restarted{fstest.Fail(f, ft.decide)}, zap.NewNop())
+	s, err := disk.OpenStore(restarted{fstest.Fail(f, ft.decide)}, disk.StoreOptions{}, zap.NewNop())
 	if err != nil {
 		return
 	}

@@ -89,7 +89,7 @@ func (r *repairer) take() (release func() error, err error) {
 		r.report(Repaired{Partition: -1, File: nodeFile, What: mended})
 	}
 	if !r.o.DryRun {
-		s, err := OpenStore(r.fs, zap.NewNop())
+		s, err := OpenStore(r.fs, StoreOptions{}, zap.NewNop())
 		if err != nil {
 			return nil, err
 		}

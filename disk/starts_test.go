@@ -16,7 +16,7 @@ import (
 // begins anew, as does a file that is damaged.
 func TestA6StartsAreCounted(t *testing.T) {
 	mem := fstest.NewMem()
-	s, err := disk.OpenStore(mem, zap.NewNop())
+	s, err := disk.OpenStore(mem, disk.StoreOptions{}, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,6 +38,7 @@ type node struct {
 // Store is a data directory, held by this process alone. Any goroutine may call any method.
 type Store struct {
 	fs   FS
+	opt  StoreOptions
 	log  *zap.Logger
 	node node
 	lock io.Closer
@@ -49,9 +50,13 @@ type Store struct {
 }
 
 // OpenStore takes the directory, makes it when it is new, and removes topics whose drop was under way.
-// Errors: ErrLocked; a newer format or a damaged identity, both before anything is written; I/O.
-func OpenStore(f FS, log *zap.Logger) (*Store, error) {
-	s := &Store{fs: f, log: log}
+// Errors: ErrLocked; too small a budget, a newer format or a damaged identity, all before anything is written; I/O.
+func OpenStore(f FS, o StoreOptions, log *zap.Logger) (*Store, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{fs: f, opt: o, log: log}
 	s.mu.logs = make(map[string]bool)
 	if _, err := s.loadNode(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err

@@ -25,7 +25,7 @@ func TestH5StoreIdentity(t *testing.T) {
 	if len(id) != 32 {
 		t.Fatalf("node id %q", id)
 	}
-	_, err := disk.OpenStore(f, nop)
+	_, err := disk.OpenStore(f, disk.StoreOptions{}, nop)
 	wantIs(t, err, disk.ErrLocked)
 	must(t, s.Close())
 	if left := f.Unsynced(); len(left) != 0 {
@@ -77,7 +77,7 @@ func TestC9H3NodeCopies(t *testing.T) {
 				}
 			}
 			var tr tracer
-			again, err := disk.OpenStore(fstest.Trace(mem, tr.line), nop)
+			again, err := disk.OpenStore(fstest.Trace(mem, tr.line), disk.StoreOptions{}, nop)
 			if c.refused == "" {
 				must(t, err)
 				if again.NodeID() != s.NodeID() || string(load(t, mem, "node.json")) != string(right) || string(load(t, mem, "node.json.2")) != string(right) {
@@ -265,7 +265,7 @@ func TestForeignFilesAreTold(t *testing.T) {
 	must(t, e.s.Close())
 	save(t, f, "topics/t/0/notes.txt", []byte("x"))
 	must(t, f.MkdirAll("test", "topics/t/0/00000000000000000007.log"))
-	s, err := disk.OpenStore(f, zap.New(core))
+	s, err := disk.OpenStore(f, disk.StoreOptions{}, zap.New(core))
 	must(t, err)
 	l, _, err := s.OpenLog(disk.ByOpen, "t", 0, small)
 	must(t, err)
@@ -302,7 +302,7 @@ func TestC9ForeignIdentity(t *testing.T) {
 	must(t, s.Close())
 	save(t, mem, "node.json", load(t, mem, "topics/t/topic.json"))
 	copied := string(load(t, mem, "node.json.2"))
-	if s, err := disk.OpenStore(mem, nop); err == nil {
+	if s, err := disk.OpenStore(mem, disk.StoreOptions{}, nop); err == nil {
 		t.Errorf("opened as node %q", s.NodeID())
 	}
 	if got := string(load(t, mem, "node.json.2")); got != copied {

@@ -26,12 +26,15 @@ func (v *view) window(by By) window {
 	return window{by: by, file: v.file, limit: v.size, epochs: v.epochs}
 }
 
-// view pins the segment that holds offset from. Errors: ErrOutOfRange, *CorruptError for a missing file and between
-// segments, I/O.
-func (l *Log) view(from uint64) (view, error) {
+// view pins the file of the segment that holds offset from, until release. Without wait it answers from what is open
+// already. Errors: ErrCold without wait; *CorruptError for a missing file and between segments; I/O.
+func (l *Log) view(from uint64, wait bool) (view, error) {
 	v, err := l.pick(from)
 	if err != nil || v.held != nil {
 		return v, err
+	}
+	if !wait {
+		return v, ErrCold
 	}
 	err = l.openSealed(&v)
 	return v, err

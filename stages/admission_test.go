@@ -14,7 +14,7 @@ import (
 func dies(t *testing.T, fs disk.FS, n int) {
 	t.Helper()
 	for range n {
-		store, err := disk.OpenStore(fs, zap.NewNop())
+		store, err := disk.OpenStore(fs, disk.StoreOptions{}, zap.NewNop())
 		if err != nil {
 			t.Fatal(err)
 		}

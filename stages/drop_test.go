@@ -19,7 +19,7 @@ import (
 // A writer that has let go of a log asks for nothing more on its behalf: the
 // roller would work on closed files, or on those of a new topic of that name.
 func TestDroppedLogGetsNoMoreWork(t *testing.T) {
-	store, err := disk.OpenStore(fstest.NewMem(), zap.NewNop())
+	store, err := disk.OpenStore(fstest.NewMem(), disk.StoreOptions{}, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func startStages(t *testing.T, fs disk.FS, change func(*Config)) *rig {
 	t.Helper()
 	conf := Default()
 	change(&conf)
-	store, err := disk.OpenStore(fs, zap.NewNop())
+	store, err := disk.OpenStore(fs, disk.StoreOptions{}, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

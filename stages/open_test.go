@@ -61,7 +61,7 @@ func TestHealthTellsHowTheOpeningGoes(t *testing.T) {
 	})
 	conf := noTicks()
 	conf.Listen, conf.HTTP = "127.0.0.1:0", "127.0.0.1:0"
-	store, err := disk.OpenStore(fstest.Fail(mem, g.pass), testLogger(t))
+	store, err := disk.OpenStore(fstest.Fail(mem, g.pass), disk.StoreOptions{}, testLogger(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestC6C9BrokenLogsHurtNoOthers(t *testing.T) {
 	if err := before.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	store, err := disk.OpenStore(mem, zap.NewNop())
+	store, err := disk.OpenStore(mem, disk.StoreOptions{}, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

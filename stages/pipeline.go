@@ -76,7 +76,7 @@ func StartShowing(conf Config, log *zap.Logger, show func(opened, all int)) (*Se
 
 // startShowing is StartShowing on any file system.
 func startShowing(fs disk.FS, conf Config, log *zap.Logger, show func(opened, all int)) (*Server, error) {
-	store, err := disk.OpenStore(fs, log)
+	store, err := disk.OpenStore(fs, disk.StoreOptions{}, log)
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", conf.Data, err)
 	}
