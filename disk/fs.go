@@ -65,6 +65,17 @@ type File interface {
 	// Evict makes the kernel forget the pages of [pos, pos+n) that hold nothing unsynced, so that the next read asks the
 	// device. It is a hint: pages in use stay, and where there is no such call it does nothing.
 	Evict(by By, pos, n int64) error
+	// ReadCached is ReadAt that never waits for the device: ErrCold where it would have to, with the n bytes that were there.
+	ReadCached(by By, p []byte, pos int64) (int, error)
+	// Cached tells whether [pos, pos+n) could be read now without waiting for the device. Bytes behind the file's end could
+	// not, nor could any where the system cannot tell.
+	Cached(pos, n int64) bool
+	// Ahead says that [pos, pos+n) will be read soon, so that the kernel may begin. It is a hint, and may cost a wait for
+	// room in the device's queue.
+	Ahead(by By, pos, n int64) error
+	// Fd is the kernel's descriptor, for sendfile; it is good until Close. False: there is none, or none that may be read
+	// past this value; then the bytes go through ReadAt.
+	Fd() (fd int, ok bool)
 	Size() (int64, error)
 	Close(by By) error
 }

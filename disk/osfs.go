@@ -175,6 +175,33 @@ func (f *osFile) Evict(_ By, pos, n int64) error {
 	return nil
 }
 
+func (f *osFile) ReadCached(by By, p []byte, pos int64) (int, error) {
+	n, err := readCached(f.fd, p, pos)
+	switch {
+	case err == nil, errors.Is(err, io.EOF), errors.Is(err, ErrCold):
+		return n, err
+	case !errors.Is(err, errNoReadCached):
+		return n, &fs.PathError{Op: "read", Path: f.f.Name(), Err: err}
+	case !f.Cached(pos, int64(len(p))):
+		return 0, ErrCold
+	}
+	return f.ReadAt(by, p, pos)
+}
+
+func (f *osFile) Cached(pos, n int64) bool { return n <= 0 || cached(f.fd, pos, n) }
+
+func (f *osFile) Ahead(_ By, pos, n int64) error {
+	if n <= 0 {
+		return nil // fadvise takes 0 for "to the end"
+	}
+	if err := ahead(f.fd, pos, n); err != nil {
+		return &fs.PathError{Op: "read ahead", Path: f.f.Name(), Err: err}
+	}
+	return nil
+}
+
+func (f *osFile) Fd() (int, bool) { return f.fd, true }
+
 func (f *osFile) Allocate(_ By, size int64) error {
 	if size <= 0 {
 		return nil // fallocate refuses to reserve nothing
@@ -220,8 +247,9 @@ func (f *osFile) Close(_ By) error { return f.f.Close() }
 
 // What this system, or this file system, has no call for.
 var (
-	errNoReserve   = errors.New("disk: no fallocate here")
-	errNoWriteSync = errors.New("disk: no synchronous write here")
+	errNoReserve    = errors.New("disk: no fallocate here")
+	errNoWriteSync  = errors.New("disk: no synchronous write here")
+	errNoReadCached = errors.New("disk: no read without waiting here")
 )
 
 // again repeats a call that a signal interrupted before it did anything.

@@ -44,6 +44,62 @@ func evict(fd int, pos, n int64) error {
 	return again(func() error { return unix.Fadvise(fd, pos, n, unix.FADV_DONTNEED) })
 }
 
+func ahead(fd int, pos, n int64) error {
+	return again(func() error { return unix.Fadvise(fd, pos, n, unix.FADV_WILLNEED) })
+}
+
+// readCached continues a short read until the kernel has nothing more in memory. The first refusal also makes it begin to
+// read what was missing.
+func readCached(fd int, p []byte, pos int64) (int, error) {
+	done := 0
+	for done < len(p) {
+		n, err := unix.Preadv2(fd, [][]byte{p[done:]}, pos+int64(done), unix.RWF_NOWAIT)
+		switch {
+		case err == unix.EINTR:
+		case err == unix.EAGAIN:
+			return done, ErrCold
+		case err == unix.EOPNOTSUPP, err == unix.ENOSYS:
+			return done, errNoReadCached
+		case err != nil:
+			return done, err
+		case n == 0:
+			return done, io.EOF
+		default:
+			done += n
+		}
+	}
+	return done, nil
+}
+
+// cached counts the pages that the kernel has. Those it is just reading count too, and they come in order: only of the
+// last one is it asked whether it can be read.
+func cached(fd int, pos, n int64) bool {
+	have, err := cachedPages(fd, pos, n)
+	if err != nil { // before Linux 6.5 there is no such call
+		return probe(fd, pos, n)
+	}
+	page := int64(os.Getpagesize())
+	return have >= (pos+n+page-1)/page-pos/page && probe(fd, pos+n-1, 1)
+}
+
+func cachedPages(fd int, pos, n int64) (int64, error) {
+	at, have := unix.CachestatRange{Off: uint64(pos), Len: uint64(n)}, unix.Cachestat_t{}
+	err := unix.Cachestat(uint(fd), &at, &have, 0)
+	return int64(have.Cache), err
+}
+
+// probe reads a byte of each page; false too where the file system has no read that doesn't wait.
+func probe(fd int, pos, n int64) bool {
+	var b [1]byte
+	page := int64(os.Getpagesize())
+	for end := pos + n; pos < end; pos += page - pos%page {
+		if got, err := readCached(fd, b[:], pos); got != 1 || err != nil {
+			return false
+		}
+	}
+	return true
+}
+
 // blockSize is what statfs counts in: fragments, which older kernels left at 0 where they are blocks.
 func blockSize(s *unix.Statfs_t) int64 {
 	if s.Frsize > 0 {

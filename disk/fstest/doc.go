@@ -9,6 +9,7 @@
 //
 //	mem.go        Mem: names, locks, space
 //	memfile.go    its files
+//	cold.go       what of them is in memory
 //	content.go    bytes that clones share
 //	names.go      directories that clones share
 //	crash.go      what is left after a kill and after a power cut

@@ -241,6 +241,31 @@ var conformance = []struct {
 			t.Fatalf("got %q", got)
 		}
 	}},
+	{"read what is in memory", func(t *testing.T, f disk.FS) {
+		big := strings.Repeat("0123456789abcdef", 1<<14)
+		put(t, f, "a", big)
+		file, err := f.Open(by, "a")
+		must(t, err)
+		b := make([]byte, len(big))
+		if _, err := file.ReadAt(by, b, 0); err != nil || !file.Cached(0, int64(len(b))) {
+			t.Fatalf("what was just read is not in memory; %v", err)
+		}
+		clear(b)
+		if n, err := file.ReadCached(by, b[1:], 1); n != len(b)-1 || err != nil || string(b[1:]) != big[1:] {
+			t.Fatalf("read %d bytes, %v", n, err)
+		}
+		n, err := file.ReadCached(by, b, int64(len(big)-3))
+		if n != 3 || string(b[:3]) != "def" {
+			t.Fatalf("read %d bytes, %q", n, b[:n])
+		}
+		wantIs(t, err, io.EOF)
+		if _, err = file.ReadCached(by, b, int64(len(big))); !errors.Is(err, io.EOF) || file.Cached(1, int64(len(big))) || !file.Cached(9, 0) {
+			t.Fatalf("at the end: %v", err)
+		}
+		must(t, file.Ahead(by, 0, 1<<20))
+		must(t, file.Ahead(by, 5, 0))
+		must(t, file.Close(by))
+	}},
 	{"space", func(t *testing.T, f disk.FS) {
 		s, err := f.Space(by)
 		must(t, err)
@@ -339,6 +364,12 @@ func TestTraceLines(t *testing.T) {
 	_, err = file.WriteSync(by, []byte("lo"), 4)
 	must(t, err)
 	must(t, file.Evict(by, 0, 4))
+	must(t, file.Ahead(by, 1, 2))
+	_, err = file.ReadCached(by, make([]byte, 2), 4)
+	must(t, err)
+	if _, ok := file.Fd(); ok || !file.Cached(0, 4) {
+		t.Fatal("a descriptor that reads past the trace")
+	}
 	must(t, file.Close(by))
 	_, err = f.Space(by)
 	must(t, err)
@@ -354,12 +385,51 @@ test truncate e/b 4
 - size e/b
 test writesync e/b 4+2
 test evict e/b 0+4
+test ahead e/b 1+2
+test readcached e/b 4+2
 test close e/b
 test space .
 test create e/b = file exists`
 	if got := strings.Join(lines, "\n"); got != want {
 		t.Fatalf("got\n%s\nwant\n%s", got, want)
 	}
+}
+
+// TestSetCold: what nobody has read or written since, and what was evicted, is not in memory.
+func TestSetCold(t *testing.T) {
+	m := fstest.NewMem()
+	const page = 4096
+	put(t, m, "a", strings.Repeat("x", 5*page+7))
+	f, err := m.Open(by, "a")
+	must(t, err)
+	want := func(what string, n int, wantErr error, pages string) {
+		t.Helper()
+		got, err := f.ReadCached(by, make([]byte, 6*page), 0)
+		have := ""
+		for i := range int64(6) {
+			have += map[bool]string{true: "w", false: "c"}[f.Cached(i*page, min(page, 5*page+7-i*page))]
+		}
+		if got != n || !errors.Is(err, wantErr) || have != pages {
+			t.Fatalf("%s: %d bytes, %v, pages %s; want %d, %v, %s", what, got, err, have, n, wantErr, pages)
+		}
+	}
+	want("at first", 5*page+7, io.EOF, "wwwwww")
+	m.SetCold(true)
+	want("cold", 0, disk.ErrCold, "cccccc")
+	_, err = f.ReadAt(by, make([]byte, page), 10)
+	must(t, err)
+	want("two pages read", 2*page, disk.ErrCold, "wwcccc")
+	_, err = f.WriteAt(by, []byte("y"), 5*page)
+	must(t, err)
+	want("one written", 2*page, disk.ErrCold, "wwcccw")
+	must(t, f.Ahead(by, 0, 1<<20))
+	must(t, f.Evict(by, 1, 2*page))
+	want("one evicted", page, disk.ErrCold, "wccccw")
+	m.SetCold(true)
+	want("cold again", 0, disk.ErrCold, "cccccc")
+	m.SetCold(false)
+	want("warm", 5*page+7, io.EOF, "wwwwww")
+	must(t, f.Close(by))
 }
 
 func TestFailShort(t *testing.T) {

@@ -22,6 +22,8 @@ type Mem struct {
 	locks map[string]bool
 	used  int64 // lengths of all files that have a name or are open
 	total int64 // SetSpace
+	cold  bool  // SetCold
+	since int   // how often the cache went cold: what was warm before counts no more
 }
 
 // node is a file or a directory.
@@ -35,6 +37,9 @@ type node struct {
 	device  content  // file: as it was at its last Sync
 	pending []change // file: what happened since, in order
 	lost    bool     // file: the cache has, as if they were synced, bytes that a failed Sync dropped
+
+	warm      map[int64]bool // file: pages in the kernel's memory, as far as that matters (SetCold)
+	warmSince int            // Mem.since of warm
 
 	open  int  // file: handles
 	named bool // it has a name

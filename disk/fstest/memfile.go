@@ -31,6 +31,11 @@ func (f *memFile) ReadAt(_ disk.By, p []byte, pos int64) (int, error) {
 		return 0, err
 	}
 	defer f.m.mu.Unlock()
+	f.touch(pos, min(int64(len(p)), f.n.cache.size-pos), true)
+	return f.read(p, pos)
+}
+
+func (f *memFile) read(p []byte, pos int64) (int, error) {
 	if pos < 0 {
 		return 0, pathError("read", f.name, fs.ErrInvalid)
 	}
@@ -70,6 +75,7 @@ func (f *memFile) write(p []byte, pos int64, sync bool) (int, error) {
 	if len(p) == 0 {
 		return 0, err
 	}
+	f.touch(pos, int64(len(p)), true)
 	c := change{pos: pos, data: bytes.Clone(p), forced: sync && err == nil}
 	if c.forced && !slices.ContainsFunc(f.n.pending, func(c change) bool { return !c.grows }) {
 		f.grown(func() { f.n.cache.write(p, pos) })
@@ -182,6 +188,7 @@ func (f *memFile) Evict(_ disk.By, pos, n int64) error {
 		return err
 	}
 	defer f.m.mu.Unlock()
+	f.touch(pos, n, false)
 	if !f.n.lost || n <= 0 {
 		return nil
 	}

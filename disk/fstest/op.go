@@ -29,11 +29,14 @@ const (
 	Size      Kind = "size"
 	Close     Kind = "close"
 	Space     Kind = "space"
+
+	ReadCached Kind = "readcached"
+	Ahead      Kind = "ahead"
 )
 
 // Op is one operation. Name is the file's at the time of the operation, after all renames so far; To is a rename's new
 // one, and "." for Space. Pos is a position, or the length that Allocate and Truncate ask for; Len counts the bytes read,
-// written or evicted.
+// written, evicted or read ahead. Fd and Cached are no operations: they touch nothing.
 type Op struct {
 	By   disk.By // "" for Size, which has none
 	Kind Kind
@@ -197,6 +200,20 @@ func (f *wrappedFile) dropUnsynced() {
 func (f *wrappedFile) Evict(by disk.By, pos, n int64) error {
 	return f.do(Op{By: by, Kind: Evict, Pos: pos, Len: int(n)}, func() error { return f.f.Evict(by, pos, n) })
 }
+
+func (f *wrappedFile) ReadCached(by disk.By, p []byte, pos int64) (n int, err error) {
+	err = f.do(Op{By: by, Kind: ReadCached, Pos: pos, Len: len(p)}, func() (err error) { n, err = f.f.ReadCached(by, p, pos); return err })
+	return n, err
+}
+
+func (f *wrappedFile) Cached(pos, n int64) bool { return f.f.Cached(pos, n) }
+
+func (f *wrappedFile) Ahead(by disk.By, pos, n int64) error {
+	return f.do(Op{By: by, Kind: Ahead, Pos: pos, Len: int(n)}, func() error { return f.f.Ahead(by, pos, n) })
+}
+
+// Fd keeps readers from going past the wrapper.
+func (f *wrappedFile) Fd() (int, bool) { return 0, false }
 
 func (f *wrappedFile) Size() (n int64, err error) {
 	err = f.do(Op{Kind: Size}, func() (err error) { n, err = f.f.Size(); return err })

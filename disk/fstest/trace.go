@@ -36,7 +36,7 @@ func (op Op) String() string {
 		s = fmt.Sprintf("- %s %s", op.Kind, op.Name)
 	}
 	switch op.Kind {
-	case Read, Write, WriteSync, Evict:
+	case Read, ReadCached, Ahead, Write, WriteSync, Evict:
 		s += fmt.Sprintf(" %d+%d", op.Pos, op.Len)
 	case Allocate, Truncate:
 		s += fmt.Sprintf(" %d", op.Pos)
