@@ -460,7 +460,7 @@ func TestBrokenLog(t *testing.T) {
 	wantIs(t, err, syscall.EIO)
 	_, err = l.ReadAt(make([]byte, 100), 7, nil)
 	wantIs(t, err, syscall.EIO)
-	_, err = l.OffsetAt(0)
+	_, err = l.OffsetAt(0, true)
 	wantIs(t, err, syscall.EIO)
 	_, err = l.Sync()
 	wantIs(t, err, disk.ErrFailed)

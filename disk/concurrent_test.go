@@ -133,7 +133,7 @@ func (c *crew) jump() {
 		if got := records(c.t, &r, ch, from); got[0].value != valueAt(int(from)) {
 			c.fail("offset %d has %q", from, got[0].value)
 		}
-		if off, err := c.l.OffsetAt(int64(from)); err != nil || off != from {
+		if off, err := c.l.OffsetAt(int64(from), true); err != nil || off != from {
 			c.fail("time %d is at %d, %v", from, off, err)
 		}
 		_, _ = c.l.Info(), c.l.Err()

@@ -115,7 +115,7 @@ func TestC2C3C4SegmentFaults(t *testing.T) {
 				e.maintain(t) // a new index, over the damage
 				got, gaps := readAround(t, e.l, 2000)
 				wantAround(t, got, gaps, want, all[mid].first, all[mid+c.lost-1].next)
-				if off, err := e.l.OffsetAt(1299); err != nil || off != 299 {
+				if off, err := e.l.OffsetAt(1299, true); err != nil || off != 299 {
 					t.Fatalf("a time behind the damage: %d, %v", off, err)
 				}
 				e.close(t)
@@ -155,7 +155,7 @@ func TestC6SegmentMissing(t *testing.T) {
 			spoil()
 			got, gaps := readAround(t, e.l, 2000)
 			wantAround(t, got, gaps, want, first, next)
-			if off, err := e.l.OffsetAt(1399); err != nil || off != 399 {
+			if off, err := e.l.OffsetAt(1399, true); err != nil || off != 399 {
 				t.Fatalf("a time behind the gap: %d, %v", off, err)
 			}
 			must(t, e.l.Close())

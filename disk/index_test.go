@@ -117,7 +117,7 @@ func wantReads(t testing.TB, l *disk.Log, want []rec) {
 func wantTimes(t testing.TB, l *disk.Log, want []rec) {
 	t.Helper()
 	for from := range want {
-		if got, err := l.OffsetAt(int64(1000 + from)); err != nil || got != uint64(from) {
+		if got, err := l.OffsetAt(int64(1000+from), true); err != nil || got != uint64(from) {
 			t.Fatalf("time %d: offset %d, %v", 1000+from, got, err)
 		}
 	}
@@ -162,7 +162,7 @@ func TestC5IndexOfTwin(t *testing.T) {
 	save(t, b.fs, idx0, twin)
 	b.openLog(t)
 	for ms := int64(1000); ms <= 1060; ms++ {
-		if off, err := b.l.OffsetAt(ms); err != nil || off != 0 {
+		if off, err := b.l.OffsetAt(ms, true); err != nil || off != 0 {
 			t.Fatalf("time %d: offset %d, %v", ms, off, err)
 		}
 	}
@@ -255,7 +255,7 @@ func FuzzIndex(f *testing.F) {
 		l, _, err := base.s.OpenLog(disk.ByOpen, "t", 0, o)
 		must(t, err)
 		wantReads(t, l, want)
-		_, err = l.OffsetAt(1050)
+		_, err = l.OffsetAt(1050, true)
 		must(t, err)
 		must(t, l.Close())
 	})

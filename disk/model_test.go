@@ -200,7 +200,7 @@ func (m *machine) time(t *rapid.T) {
 	if want < 0 {
 		want = len(m.want)
 	}
-	if got, err := m.l.OffsetAt(ms); err != nil || got != uint64(want) {
+	if got, err := m.l.OffsetAt(ms, true); err != nil || got != uint64(want) {
 		t.Fatalf("time %d is at %d, %v; want %d", ms, got, err, want)
 	}
 }

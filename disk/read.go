@@ -44,12 +44,22 @@ func (tr *trail) step(h batch.Header) {
 //
 // Errors: ErrOutOfRange; *BufferError when the first batch doesn't fit into buf; *CorruptError when from cannot be
 // served, with the offset to go on at; others are I/O errors, after which the same call may be tried again.
-func (l *Log) ReadAt(buf []byte, from uint64, c *Cursor) (ch Chunk, err error) {
+func (l *Log) ReadAt(buf []byte, from uint64, c *Cursor) (Chunk, error) {
+	return l.read(buf, from, c, true)
+}
+
+// ReadCached is ReadAt from memory alone: ErrCold where that would need a file that is not open, or bytes that the kernel
+// would have to read. It never waits, and allocates nothing.
+func (l *Log) ReadCached(buf []byte, from uint64, c *Cursor) (Chunk, error) {
+	return l.read(buf, from, c, false)
+}
+
+func (l *Log) read(buf []byte, from uint64, c *Cursor, wait bool) (ch Chunk, err error) {
 	next := l.next.Load() // before the segment's size: what next promises is then in it
 	if from > next && l.unreadable == nil {
 		return Chunk{}, fmt.Errorf("%w: offset %d, the end is %d", ErrOutOfRange, from, next)
 	}
-	v, err := l.view(from, true)
+	v, err := l.view(from, wait)
 	if err != nil {
 		return Chunk{}, err
 	}
@@ -62,28 +72,34 @@ func (l *Log) ReadAt(buf []byte, from uint64, c *Cursor) (ch Chunk, err error) {
 	if c == nil {
 		c = &none
 	}
-	return l.readFrom(&v, buf, from, c)
+	return l.readFrom(&v, buf, from, c, wait)
 }
 
 // readFrom tries the cheapest way to the batch first. Each way is proved by the batch found there; one that turns out
 // wrong leads to the next. Only the scan from the segment's start may say that the segment itself is damaged.
-func (l *Log) readFrom(v *view, buf []byte, from uint64, c *Cursor) (Chunk, error) {
+func (l *Log) readFrom(v *view, buf []byte, from uint64, c *Cursor, wait bool) (Chunk, error) {
 	if tr := startAt(c.at); c.seg == v.base && c.at.off == from {
-		if ch, err := l.readFromSpot(v, buf, &tr, from, c); !isBad(err) {
+		if ch, err := l.readFromSpot(v, buf, &tr, from, c, wait); !isBad(err) {
 			return ch, err
 		}
 	}
+	if !wait && v.index == nil && from != v.base {
+		return Chunk{}, ErrCold
+	}
 	if at, ok := l.lookUp(v, from); ok {
 		tr := startAt(at)
-		if ch, err := l.readFromSpot(v, buf, &tr, from, c); !isBad(err) || sched.Planted("trust-index") {
+		if ch, err := l.readFromSpot(v, buf, &tr, from, c, wait); !isBad(err) || sched.Planted("trust-index") {
 			return ch, err
 		}
 	}
 	tr := startAt(spot{0, v.base})
 	for {
-		ch, err := l.readFromSpot(v, buf, &tr, from, c)
+		ch, err := l.readFromSpot(v, buf, &tr, from, c, wait)
 		if !isBad(err) {
 			return ch, err
+		}
+		if !wait { // how far the damage reaches takes more than memory to find
+			return Chunk{}, ErrCold
 		}
 		hole, good, failed := l.resume(ByReader, v, tr)
 		if failed != nil {
@@ -98,9 +114,9 @@ func (l *Log) readFrom(v *view, buf []byte, from uint64, c *Cursor) (Chunk, erro
 
 // readFromSpot walks from a claimed batch to the one that contains from and returns it and those after it. It leaves tr
 // where it came to.
-func (l *Log) readFromSpot(v *view, buf []byte, tr *trail, from uint64, c *Cursor) (Chunk, error) {
+func (l *Log) readFromSpot(v *view, buf []byte, tr *trail, from uint64, c *Cursor, wait bool) (Chunk, error) {
 	w := v.window(ByReader)
-	w.buf, w.fixed = buf, true
+	w.buf, w.fixed, w.cached = buf, true, !wait
 	if len(buf) < batch.HeaderSize {
 		w.buf = make([]byte, batch.HeaderSize) // enough to tell how much is needed
 	}
@@ -137,7 +153,7 @@ func (w *window) walk(v *view, tr *trail, from uint64) error {
 
 // placed adds the file and the position to an I/O error; what callers tell apart stays as it is.
 func (l *Log) placed(v *view, pos int64, err error) error {
-	if _, small := errors.AsType[*BufferError](err); err == nil || small || isBad(err) {
+	if _, small := errors.AsType[*BufferError](err); err == nil || small || isBad(err) || errors.Is(err, ErrCold) {
 		return err
 	}
 	return fmt.Errorf("read %s: %w", l.place(v.base, pos), err)

@@ -196,7 +196,7 @@ func TestOffsetAt(t *testing.T) {
 	check := func(state string) {
 		t.Helper()
 		for ms := int64(900); ms < 4200; ms++ {
-			if got, err := e.l.OffsetAt(ms); err != nil || got != want(ms) {
+			if got, err := e.l.OffsetAt(ms, true); err != nil || got != want(ms) {
 				t.Fatalf("%s: at %d: got %d, %v; want %d", state, ms, got, err, want(ms))
 			}
 		}

@@ -254,7 +254,7 @@ func TestB8ReadErrors(t *testing.T) {
 	for _, broken = range []string{seg0, idx0} {
 		for from := uint64(0); from < 300; from += 7 {
 			_, err := e.l.ReadAt(make([]byte, 3000), from, nil)
-			_, err2 := e.l.OffsetAt(int64(1000 + from))
+			_, err2 := e.l.OffsetAt(int64(1000+from), true)
 			if broken == seg0 && from < end {
 				wantIs(t, err, syscall.EIO)
 				wantIs(t, err2, syscall.EIO)
@@ -345,7 +345,7 @@ func TestC2DeclaredGap(t *testing.T) {
 			if !ok || !strings.Contains(damage.Why, "lost a disk") || damage.From != c.span[0] || damage.Next != c.span[1] {
 				t.Fatalf("inside the gap: %v", err)
 			}
-			if off, err := e.l.OffsetAt(int64(1000 + c.span[0])); err != nil || off != c.span[1] {
+			if off, err := e.l.OffsetAt(int64(1000+c.span[0]), true); err != nil || off != c.span[1] {
 				t.Fatalf("a time in the gap is at %d, %v", off, err)
 			}
 			first, _ := e.append(t, build(t, rec{1, "x"}))

@@ -8,8 +8,11 @@ import (
 
 // OffsetAt finds the first offset whose record's time is at or after ms (Unix ms); Next, if there is none. Times need
 // not be in order. A batch's header is believed about its highest time; damaged batches are passed over. Any goroutine.
-// Errors: I/O.
-func (l *Log) OffsetAt(ms int64) (uint64, error) {
+// Errors: ErrCold without wait, if memory alone does not tell; I/O.
+func (l *Log) OffsetAt(ms int64, wait bool) (uint64, error) {
+	if !wait {
+		return 0, ErrCold
+	}
 	next := l.next.Load()
 	if l.unreadable != nil {
 		_, err := l.pick(0)

@@ -21,6 +21,7 @@ type window struct {
 	epochs epochTable // what each batch's epoch must be; nil: not checked
 	buf    []byte
 	fixed  bool
+	cached bool // ErrCold instead of a read that would wait for the device
 
 	from int64 // position of buf[0]
 	n    int   // bytes of buf that are read
@@ -43,7 +44,14 @@ func (w *window) peek(pos int64, want int) ([]byte, error) {
 		w.buf = make([]byte, min(max(int64(want), windowSize), w.limit))
 	}
 	b := w.buf[:min(int64(len(w.buf)), w.limit-pos)]
-	n, err := w.file.ReadAt(w.by, b, pos)
+	read := w.file.ReadAt
+	if w.cached {
+		read = w.file.ReadCached
+	}
+	n, err := read(w.by, b, pos)
+	if errors.Is(err, ErrCold) && n >= want { // there is enough
+		err = nil
+	}
 	w.from, w.n = pos, n
 	if n < len(b) && err != nil && !errors.Is(err, io.EOF) {
 		w.n = 0

@@ -28,7 +28,7 @@ func (r *readers) Run(context.Context) error {
 			q.chunk, q.fault = cmd.part.log.ReadAt(q.space, q.offset, &q.cursor)
 			r.stats.read(len(q.chunk.Bytes))
 		case opResolve:
-			q.offset, q.fault = cmd.part.log.OffsetAt(q.from.Value)
+			q.offset, q.fault = cmd.part.log.OffsetAt(q.from.Value, true)
 		default:
 			panic(fmt.Sprintf("BUG: readers got op %d", cmd.op))
 		}
