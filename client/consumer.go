@@ -46,10 +46,10 @@ func (c *Client) Consumer(topic string, o ConsumerOptions) (*Consumer, error) {
 // Records yields the records from the Consumer's position on, in order, none left out and none twice, also across lost
 // connections and across loops: a loop that was left is continued by the next one behind the last record it yielded.
 //
-// It ends at the end of the log (without Follow), at Limit, or after it has yielded an error: *CorruptError,
-// *OutOfRangeError, *FencedError, another *Error, ctx's error, or what kept it from the server for longer than
-// Options.Retry allows. A loop body that gets an error and calls Seek goes on from there in the same loop: stepping
-// over damaged or removed records is the caller's decision, each time.
+// It ends at the end of the log (without Follow), at Limit, or after it has yielded an error: *GapError, *FencedError,
+// *OutOfRangeError, another *Error, ctx's error, or what kept it from the server for longer than Options.Retry allows. A
+// loop body that gets an error and calls Seek goes on from there in the same loop: stepping over a gap is the caller's
+// decision, each time.
 //
 // A Record stays valid for ever, unless ShareBytes is set.
 func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
@@ -63,7 +63,9 @@ func (c *Consumer) Records(ctx context.Context) iter.Seq2[Record, error] {
 			return
 		}
 		c.begin()
-		for c.session(ctx, &left, yield) {
+		f := newFetcher(c.c, c.topic, c.opt)
+		defer f.drop()
+		for c.session(ctx, f, &left, yield) {
 		}
 	}
 }
@@ -123,28 +125,32 @@ func (c *Consumer) begin() {
 	}
 }
 
-// session runs one fetcher, and reports whether another one is to go on from a new place.
-func (c *Consumer) session(outer context.Context, left *int64, yield func(Record, error) bool) (again bool) {
+// session fetches from one place on, and reports whether to go on from another.
+func (c *Consumer) session(outer context.Context, f *fetcher, left *int64, yield func(Record, error) bool) (again bool) {
 	ctx, cancel := context.WithCancel(outer)
-	f := newFetcher(c.c, c.topic, c.opt)
-	f.from, f.known, f.next, f.epoch = c.opt.From.append(nil), c.started, c.pos, c.epoch
+	f.begin(c.opt.From, c.started, c.pos, c.epoch)
 	c.moved = false
-	joined := make(chan struct{})
+	joined, over := make(chan struct{}), false
 	go pprof.Do(ctx, pprof.Labels("sluice-client", "fetch "+c.topic), func(ctx context.Context) {
 		defer close(joined)
 		f.run(ctx)
 	})
 	defer func() {
-		cancel()
+		if !over { // else it ends by itself, and its connection is good for what follows
+			cancel()
+		}
 		<-joined
+		f.rest()
+		cancel()
 	}()
 	for p := range f.ready {
+		over = p.err != nil
 		more, err := false, cmp.Or(p.err, outer.Err())
 		if err == nil {
 			more, err = c.piece(p, left, yield)
 		}
 		if err != nil {
-			return yield(Record{}, err) && c.moved
+			return yield(Record{}, c.gap(err)) && c.moved
 		}
 		if c.moved || !more {
 			return c.moved
@@ -204,4 +210,20 @@ func (c *Consumer) damaged(h batch.Header, why error) error {
 		Err:  Error{Op: "fetch", Topic: c.topic, Code: Corrupt, Text: why.Error()},
 		From: h.BaseOffset, Next: h.Next(),
 	}
+}
+
+// gap makes a GapError of an error that tells where there are records again. What does not lead on is none: a range
+// that leaves out the position, or a place behind the end.
+func (c *Consumer) gap(err error) error {
+	var damaged *CorruptError
+	var outside *OutOfRangeError
+	switch {
+	case errors.As(err, &damaged) && !c.started:
+		return &GapError{From: damaged.From, Next: damaged.Next, Why: err}
+	case errors.As(err, &damaged) && damaged.From <= c.pos && c.pos < damaged.Next:
+		return &GapError{From: c.pos, Next: damaged.Next, Why: err}
+	case errors.As(err, &outside) && c.started && c.pos < outside.Oldest:
+		return &GapError{From: c.pos, Next: outside.Oldest, Why: err}
+	}
+	return err
 }

@@ -1,9 +1,13 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -73,12 +77,17 @@ func read(t *testing.T, c *client.Consumer, step func(error)) (got []string) {
 }
 
 func kind(err error) string {
+	var gap *client.GapError
 	var corrupt *client.CorruptError
 	var out *client.OutOfRangeError
 	var fenced *client.FencedError
 	var answer *client.Error
-	switch {
-	case errors.As(err, &corrupt):
+	switch damaged := errors.As(err, &corrupt); {
+	case errors.As(err, &gap) && damaged:
+		return fmt.Sprintf("damaged[%d,%d)", gap.From, gap.Next)
+	case errors.As(err, &gap) && errors.As(err, &out):
+		return fmt.Sprintf("removed[%d,%d)", gap.From, gap.Next)
+	case damaged:
 		return fmt.Sprintf("corrupt[%d,%d)", corrupt.From, corrupt.Next)
 	case errors.As(err, &out):
 		return fmt.Sprintf("%d-is-outside[%d,%d)", out.Offset, out.Oldest, out.Next)
@@ -92,6 +101,18 @@ func kind(err error) string {
 		return err.Error()
 	}
 }
+
+// lying is the batch with another length in its last record: its checksum is right, and that record can't be read.
+func lying(b []byte) []byte {
+	b = slices.Clone(b)
+	last := bytes.LastIndex(b, []byte("\x02k")) // the key's length and the key; before them offset delta, time, attributes, length
+	b[last-4]++
+	binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], crc32.MakeTable(crc32.Castagnoli)))
+	return b
+}
+
+// nobody is the script of a connection that must not be made.
+func nobody(p *peer) { p.t.Error("another connection was made") }
 
 const ask = "FETCH t %s bytes=1048576"
 
@@ -152,13 +173,30 @@ func TestReadsAcrossEverything(t *testing.T) {
 		{"stepping over what the server calls corrupt", client.ConsumerOptions{From: client.Offset(10), Prefetch: 1},
 			[]func(*peer){func(p *peer) {
 				p.fetch(asking("10"))
-				p.say("ERR CORRUPT from=10 next=13 - damaged")
-				p.drain()
-			}, func(p *peer) {
-				p.fetch(asking("13"))
+				p.say("ERR CORRUPT from=8 next=13 - damaged")
+				p.fetch(asking("13")) // on the same connection
 				p.data(13, 15, 15, de)
 				p.drain()
-			}}, "corrupt[10,13) 13=d 14=e"},
+			}, nobody}, "damaged[10,13) 13=d 14=e"},
+		{"damage where the start is no offset yet", client.ConsumerOptions{From: client.Last(7)}, []func(*peer){func(p *peer) {
+			p.fetch(asking("-7"))
+			p.say("ERR CORRUPT from=8 next=13 - damaged")
+			p.fetch(asking("13"))
+			p.data(13, 15, 15, de)
+			p.drain()
+		}, nobody}, "damaged[8,13) 13=d 14=e"},
+		{"damage that is none of what was asked for", client.ConsumerOptions{From: client.Offset(10)}, []func(*peer){func(p *peer) {
+			p.fetch(asking("10"))
+			p.say("ERR CORRUPT from=4 next=10 - damaged")
+			p.drain()
+		}}, "corrupt[4,10)"},
+		{"damage up to the end", client.ConsumerOptions{From: client.Offset(10), Prefetch: 1}, []func(*peer){func(p *peer) {
+			p.fetch(asking("10"))
+			p.data(10, 13, 15, abc)
+			p.fetch(asking("13"))
+			p.say("ERR CORRUPT from=13 next=15 - damaged")
+			p.drain()
+		}, nobody}, "10=a 11=b 12=c damaged[13,15)"},
 		{"stepping over what this client finds corrupt", client.ConsumerOptions{From: client.Offset(10), Prefetch: 1},
 			[]func(*peer){func(p *peer) {
 				p.fetch(asking("10"))
@@ -168,16 +206,37 @@ func TestReadsAcrossEverything(t *testing.T) {
 				p.fetch(asking("15"))
 				p.data(15, 16, 16, stored(15, 3, batch.None, "f"))
 				p.drain()
-			}}, "10=a 11=b 12=c corrupt[13,15) 15=f"},
+			}}, "10=a 11=b 12=c damaged[13,15) 15=f"},
+		{"stepping over the rest of a batch", client.ConsumerOptions{From: client.Offset(10), Prefetch: 1},
+			[]func(*peer){func(p *peer) {
+				p.fetch(asking("10"))
+				p.data(10, 13, 15, lying(abc))
+				p.drain()
+			}, func(p *peer) {
+				p.fetch(asking("13"))
+				p.data(13, 15, 15, de)
+				p.drain()
+			}}, "10=a 11=b damaged[12,13) 13=d 14=e"},
 		{"removed records", client.ConsumerOptions{From: client.Offset(2)}, []func(*peer){func(p *peer) {
 			p.fetch(asking("2"))
 			p.say("ERR OUT_OF_RANGE oldest=13 next=15 - gone")
-			p.drain()
-		}, func(p *peer) {
 			p.fetch(asking("13"))
 			p.data(13, 15, 15, de)
 			p.drain()
-		}}, "2-is-outside[13,15) 13=d 14=e"},
+		}, nobody}, "removed[2,13) 13=d 14=e"},
+		{"an offset that the log does not have yet", client.ConsumerOptions{From: client.Offset(20)}, []func(*peer){func(p *peer) {
+			p.fetch(asking("20"))
+			p.say("ERR OUT_OF_RANGE oldest=13 next=15 - the log ends at 15")
+			p.drain()
+		}}, "20-is-outside[13,15)"},
+		{"the end that was there at first is gone", client.ConsumerOptions{From: client.Offset(10), Prefetch: 1}, []func(*peer){func(p *peer) {
+			p.fetch(asking("10"))
+			p.data(10, 13, 15, abc)
+		}, func(p *peer) {
+			p.fetch(asking("13") + " epoch=3")
+			p.data(13, 13, 13)
+			p.drain()
+		}}, "10=a 11=b 12=c"},
 		{"another log behind the same name", client.ConsumerOptions{From: client.Offset(10), Prefetch: 1}, []func(*peer){func(p *peer) {
 			p.fetch(asking("10"))
 			p.data(10, 13, 15, abc)
@@ -203,14 +262,11 @@ func TestReadsAcrossEverything(t *testing.T) {
 				consumer, err := cl.Consumer("t", c.options)
 				must(t, err)
 				got := read(t, consumer, func(err error) {
-					var corrupt *client.CorruptError
-					var out *client.OutOfRangeError
+					var gap *client.GapError
 					var fenced *client.FencedError
 					switch {
-					case errors.As(err, &corrupt):
-						consumer.Seek(corrupt.Next)
-					case errors.As(err, &out):
-						consumer.Seek(out.Oldest)
+					case errors.As(err, &gap):
+						consumer.Seek(gap.Next)
 					case errors.As(err, &fenced):
 						consumer.Seek(fenced.End)
 					}

@@ -26,7 +26,7 @@ func (c *Consumer) batch(h batch.Header, left *int64, yield func(Record, error) 
 		}
 	}
 	if err := c.reader.Err(); err != nil {
-		again := yield(Record{}, c.damaged(h, err))
+		again := yield(Record{}, c.gap(c.damaged(h, err)))
 		return again && c.moved
 	}
 	return *left != 0

@@ -12,12 +12,12 @@
 // ProducerOptions.OnUnknown asks for it, as it would then be in the log twice if it was there already. (With AckNone
 // nothing is promised, and a Result says only that the record was sent.)
 //
-// A Consumer yields each offset once and leaves none out, across lost connections too. What it can't deliver, it names:
-// CorruptError and OutOfRangeError carry the offsets there are, and only the caller steps over. With a Store the
-// position outlives the process; records behind the last Commit come again (at least once).
+// A Consumer yields each offset once and leaves none out, across lost connections too; it proves the checksum of every
+// batch. What it can't deliver, it names: a GapError says from where to where, and why, and only the caller steps over.
+// With a Store the position outlives the process; records behind the last Commit come again (at least once).
 //
 // # Limits
 //
-// All memory is bounded by options: ProducerOptions.MaxBuffered, ConsumerOptions.FetchBytes times Prefetch+1, and
-// MaxDecoded. A record is at most MaxBatchBytes. Offsets end at 2^63-1.
+// All memory is bounded by options: ProducerOptions.MaxBuffered; ConsumerOptions.FetchBytes (or a batch, where that is
+// larger) times Prefetch+1, and MaxDecoded. A record is at most MaxBatchBytes. Offsets end at 2^63-1.
 package client

@@ -90,9 +90,19 @@ type FencedError struct {
 	End   uint64 // the first offset at which the log differs from what was read
 }
 
+// GapError: a Consumer stands before offsets that have no records to read. Seek(Next) in the loop steps over them.
+type GapError struct {
+	From, Next uint64 // [From, Next); From is the Consumer's position, or where the damage begins if that is not known yet
+	Why        error  // *CorruptError: damaged, or given up in a repair. *OutOfRangeError: removed
+}
+
+func (e *GapError) Error() string        { return e.Why.Error() }
 func (e *OutOfRangeError) Error() string { return e.Err.Error() }
 func (e *CorruptError) Error() string    { return e.Err.Error() }
 func (e *FencedError) Error() string     { return e.Err.Error() }
+
+// Unwrap lets errors.As find the reason.
+func (e *GapError) Unwrap() error { return e.Why }
 
 // Unwrap lets errors.As find the *Error.
 func (e *OutOfRangeError) Unwrap() error { return &e.Err }

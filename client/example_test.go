@@ -75,10 +75,10 @@ func ExampleConsumer_Records() {
 		log.Fatal(err)
 	}
 	for rec, err := range r.Records(ctx) {
-		var damaged *client.CorruptError
-		if errors.As(err, &damaged) {
-			log.Printf("records [%d, %d) are damaged and left out", damaged.From, damaged.Next)
-			r.Seek(damaged.Next) // without this, the loop ends here
+		var gap *client.GapError
+		if errors.As(err, &gap) {
+			log.Printf("records [%d, %d) are left out: %v", gap.From, gap.Next, gap)
+			r.Seek(gap.Next) // without this, the loop ends here
 			continue
 		}
 		if err != nil {

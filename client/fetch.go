@@ -21,14 +21,16 @@ type piece struct {
 	err       error  // instead of all that: nothing more comes
 }
 
-// fetcher brings pieces, ahead of the loop that decodes them. Its goroutine owns every field but the channels.
+// fetcher brings pieces, ahead of the loop that decodes them. While run runs, its goroutine owns every field but the
+// channels; before and after, the loop does.
 type fetcher struct {
 	c     *Client
 	topic string
 	opt   ConsumerOptions
 
-	free  chan *piece // Prefetch+1 of them: that is the bound on memory
-	ready chan *piece
+	pieces []*piece    // Prefetch+1 of them: that is the bound on memory
+	free   chan *piece // has room for all
+	ready  chan *piece // as well
 
 	from    []byte // where the next FETCH starts: the user's words at first, then an offset
 	known   bool   // from is an offset
@@ -37,32 +39,46 @@ type fetcher struct {
 	bounded bool   // stop is known
 	epoch   int64  // of the last record before next; -1: not known
 
-	k     *conn
-	fresh bool // nothing was asked on k: the server may be another than the one before
-	asked bool // a FETCH for `next` is under way on k
-	line  []byte
+	k       *conn
+	release func() bool // ends that k is closed with the run's ctx; false: it was. Nil: nothing has bound them
+	fresh   bool        // nothing was asked on k: the server may be another than the one before
+	asked   bool        // a FETCH for `next` is under way on k
+	line    []byte
 
 	since   time.Time // of the first failure without a success after it; zero: there is none
 	attempt int
 }
 
 func newFetcher(c *Client, topic string, o ConsumerOptions) *fetcher {
-	f := &fetcher{
-		c: c, topic: topic, opt: o, epoch: -1,
-		free:  make(chan *piece, o.Prefetch+1),
-		ready: make(chan *piece, o.Prefetch+1),
-	}
-	for range cap(f.free) {
-		f.free <- new(piece)
+	f := &fetcher{c: c, topic: topic, opt: o}
+	for range o.Prefetch + 1 {
+		f.pieces = append(f.pieces, new(piece))
 	}
 	return f
+}
+
+// begin makes the fetcher ready for a run from next on, or from `from` if that is not known.
+func (f *fetcher) begin(from From, known bool, next uint64, epoch int64) {
+	f.from, f.known, f.next, f.epoch = from.append(f.from[:0]), known, next, epoch
+	f.since, f.attempt = time.Time{}, 0
+	f.free, f.ready = make(chan *piece, len(f.pieces)), make(chan *piece, len(f.pieces))
+	for _, p := range f.pieces {
+		f.free <- p
+	}
+}
+
+// rest keeps the connection for the next run, if this one has left it with nothing under way.
+func (f *fetcher) rest() {
+	if f.release != nil && (!f.release() || f.asked) {
+		f.drop()
+	}
+	f.release = nil
 }
 
 // run fetches until the end (without Follow), an error that a new connection can't mend, or the end of ctx.
 // It never waits for `ready`: there is room for every piece there is.
 func (f *fetcher) run(ctx context.Context) {
 	defer close(f.ready)
-	defer f.drop()
 	for !f.bounded || f.next < f.stop {
 		var p *piece
 		select {
@@ -135,6 +151,10 @@ func (f *fetcher) drop() {
 		f.k.close()
 		f.k = nil
 	}
+	if f.release != nil {
+		f.release()
+		f.release = nil
+	}
 	f.asked = false
 }
 
@@ -148,8 +168,9 @@ func (f *fetcher) try(ctx context.Context, p *piece) error {
 		f.k, f.fresh = k, true
 		k.resetWhenClosed()
 	}
-	release := f.k.closeWith(ctx)
-	defer release()
+	if f.release == nil {
+		f.release = f.k.closeWith(ctx)
+	}
 	if err := f.ask(); err != nil {
 		return err
 	}
@@ -235,7 +256,7 @@ func (f *fetcher) head(p *piece, a *text.Answer) error {
 		return protocolError("no data at offset %d of %d", p.from, p.end)
 	}
 	f.known, f.next = true, p.next
-	if !f.bounded && !f.opt.Follow {
+	if !f.opt.Follow && (!f.bounded || p.end < f.stop) { // a power cut may have taken the end as it was at first
 		f.bounded, f.stop = true, p.end
 	}
 	return nil
@@ -243,8 +264,9 @@ func (f *fetcher) head(p *piece, a *text.Answer) error {
 
 // body reads the batches. After an error none of it was taken.
 func (f *fetcher) body(p *piece, n int) error {
-	if cap(p.buf) < n {
-		p.buf = make([]byte, max(n, min(f.opt.FetchBytes, 2*n)))
+	// A batch may be larger than FetchBytes, and is then alone; its room is not kept for the smaller ones that follow.
+	if most := f.opt.FetchBytes; cap(p.buf) < n || n <= most && cap(p.buf) > most {
+		p.buf = make([]byte, max(n, min(most, 2*n)))
 	}
 	p.b = p.buf[:n]
 	ahead := f.askAhead(n)

@@ -109,7 +109,7 @@ type ConsumerOptions struct {
 	Prefetch int
 	// Wait is how long the server may hold a request at the end of the log; 0 = 5s. Only with Follow.
 	Wait time.Duration
-	// MaxDecoded bounds the decoded records of a compressed batch; 0 = 64 MiB. A larger one is a CorruptError.
+	// MaxDecoded bounds the decoded records of a compressed batch; 0 = 64 MiB. A larger one is a gap.
 	MaxDecoded int
 	// ShareBytes saves a copy: the bytes of a Record are then valid only until the loop asks for the next one.
 	ShareBytes bool
