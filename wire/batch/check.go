@@ -16,12 +16,42 @@ func Verify(b []byte) (Header, error) {
 	if len(b) < h.Size {
 		return h, ErrShort
 	}
-	if sum := crc32.Checksum(b[atAttributes:h.Size], castagnoli); sum != h.CRC {
-		f := faultf("its checksum is %08x, but its bytes give %08x", h.CRC, sum)
-		f.Checksum = true
-		return h, f
+	var p Pieces
+	p.Reset(h)
+	p.Add(b[:h.Size])
+	return h, p.Err()
+}
+
+// Pieces proves the checksum of one batch after the other, each given in pieces: a large batch need not be in memory
+// whole. It allocates nothing when all is well. The zero value is ready for Reset.
+type Pieces struct {
+	h    Header
+	seen int
+	sum  uint32
+}
+
+// Reset begins with the batch that has that header, from its first byte on.
+func (p *Pieces) Reset(h Header) { *p = Pieces{h: h} }
+
+// Add takes the batch's next bytes, header included; there are no more than it has.
+func (p *Pieces) Add(b []byte) {
+	if skip := max(atAttributes-p.seen, 0); skip < len(b) {
+		p.sum = crc32.Update(p.sum, castagnoli, b[skip:])
 	}
-	return h, nil
+	p.seen += len(b)
+}
+
+// Err is nil when the whole batch was there and is right; else ErrShort or a *Fault.
+func (p *Pieces) Err() error {
+	if p.seen < p.h.Size {
+		return ErrShort
+	}
+	if p.sum != p.h.CRC {
+		f := faultf("its checksum is %08x, but its bytes give %08x", p.h.CRC, p.sum)
+		f.Checksum = true
+		return f
+	}
+	return nil
 }
 
 // Check proves the batch at the front of b as a client may send it: all that Verify does, a size of at most maxBytes,

@@ -170,3 +170,32 @@ func TestCheckAll(t *testing.T) {
 		})
 	}
 }
+
+// TestPieces: however a batch is cut in pieces, the sum of them proves it, and nothing less does.
+func TestPieces(t *testing.T) {
+	h, err := ParseHeader(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p Pieces
+	for size := 1; size <= len(golden); size++ {
+		p.Reset(h)
+		for b := golden; len(b) > 0; b = b[min(size, len(b)):] {
+			if p.Err() != ErrShort {
+				t.Fatalf("pieces of %d: %d bytes to come, and yet %v", size, len(b), p.Err())
+			}
+			p.Add(b[:min(size, len(b))])
+		}
+		if err := p.Err(); err != nil {
+			t.Fatalf("pieces of %d: %v", size, err)
+		}
+		flipped := bytes.Clone(golden)
+		flipped[max(size-1, atAttributes)] ^= 1
+		p.Reset(h)
+		p.Add(flipped[:size])
+		p.Add(flipped[size:])
+		if f := new(Fault); !errors.As(p.Err(), &f) || !f.Checksum {
+			t.Fatalf("flipped at %d: %v", size-1, p.Err())
+		}
+	}
+}

@@ -1,7 +1,7 @@
 // Package batch reads and writes Kafka's record batch, version 2: the bytes that producers send, that segments
 // store, and that consumers get (I4).
 //
-// Job: build batches (Builder), prove them (Verify for stored ones, Check and CheckAll for a client's), and walk
+// Job: build batches (Builder), prove them (Verify and Pieces for stored ones, Check and CheckAll for a client's), and walk
 // their records (Reader).
 //
 // Owner: nothing here starts a goroutine or keeps a caller's bytes after it returned, but for Builder and Reader
