@@ -61,6 +61,7 @@ func (l *Log) Append(p []byte) (first, next uint64, err error) {
 		}
 		return 0, 0, l.appendFailed(seg, pos, err)
 	}
+	seg.checked.grow(spot{pos, first})
 	seg.index.publish()
 	seg.size.Store(end.pos)
 	seg.end.Store(next)

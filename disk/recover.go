@@ -199,6 +199,7 @@ func (p *opener) scan(s *segment, from tail) bool {
 		p.unreadable(s, at.pos, err)
 	}
 	s.index.publish()
+	s.checked.add(stretch{from.spot, at.spot})
 	p.ends(s, at)
 	return err == nil
 }

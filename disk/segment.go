@@ -46,6 +46,8 @@ type segment struct {
 	summary  atomic.Pointer[summary]
 	badIndex atomic.Bool
 
+	checked checked // what readers need not look at
+
 	// Guarded by Log.list; nil once sealed. The stage at work on an unsealed segment (writer, flusher, roller) needs no
 	// lock: only the roller changes them, and only after the others have let go (synced).
 	live   *handle
