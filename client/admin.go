@@ -254,8 +254,8 @@ func (h *Hello) parse(a *text.Answer) error {
 	if server != "sluice" || h.Protocol != 1 {
 		return protocolError("this is %s with protocol %d; the client speaks protocol 1 of sluice", server, h.Protocol)
 	}
-	if h.MaxBatch < minBatch {
-		return protocolError("max_batch=%d is below %d", h.MaxBatch, minBatch)
+	if h.MaxBatch < MinBatchBytes {
+		return protocolError("max_batch=%d is below %d", h.MaxBatch, MinBatchBytes)
 	}
 	return nil
 }

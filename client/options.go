@@ -180,10 +180,10 @@ func (o ProducerOptions) withDefaults(serverMax int) (ProducerOptions, error) {
 	f.check(o.Ack <= AckSynced, "Ack %v is not offered: none, written or synced", o.Ack)
 	f.check(o.Codec == None || o.Codec == LZ4, "Codec %v can't be written: none or lz4", o.Codec)
 	f.check(o.Linger >= 0, "Linger %v is negative", o.Linger)
-	f.check(o.MaxBatchBytes >= minBatch && o.MaxBatchBytes <= serverMax,
-		"MaxBatchBytes %d is out of bounds: %d to %d, the server's max_batch", o.MaxBatchBytes, minBatch, serverMax)
-	f.check(o.BatchBytes >= minBatch && o.BatchBytes <= o.MaxBatchBytes,
-		"BatchBytes %d is out of bounds: %d to MaxBatchBytes (%d)", o.BatchBytes, minBatch, o.MaxBatchBytes)
+	f.check(o.MaxBatchBytes >= MinBatchBytes && o.MaxBatchBytes <= serverMax,
+		"MaxBatchBytes %d is out of bounds: %d to %d, the server's max_batch", o.MaxBatchBytes, MinBatchBytes, serverMax)
+	f.check(o.BatchBytes >= MinBatchBytes && o.BatchBytes <= o.MaxBatchBytes,
+		"BatchBytes %d is out of bounds: %d to MaxBatchBytes (%d)", o.BatchBytes, MinBatchBytes, o.MaxBatchBytes)
 	f.check(o.MaxBuffered >= o.MaxBatchBytes, "MaxBuffered %d is below MaxBatchBytes (%d)", o.MaxBuffered, o.MaxBatchBytes)
 	f.check(o.MaxInFlight >= 1 && o.MaxInFlight <= maxInFlightMax, "MaxInFlight %d is out of bounds: 1 to %d", o.MaxInFlight, maxInFlightMax)
 	f.check(o.OnUnknown <= UnknownResend, "OnUnknown %d is neither UnknownFail nor UnknownResend", o.OnUnknown)

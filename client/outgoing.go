@@ -33,8 +33,8 @@ type outcome struct {
 // headRoom is left in front of a batch for its request line, so that both go out in one write.
 const headRoom = len("BATCH ") + text.MaxTopic + len("/2147483647 67108864 ack=written\n") + 16
 
-// minBatch is the smallest batch worth a limit: header, and a record of a few bytes.
-const minBatch = 1 << 10
+// MinBatchBytes is the smallest batch worth a limit: header, and a record of a few bytes.
+const MinBatchBytes = 1 << 10
 
 // outgoing is a batch on its way. One party has it at a time: the open batch belongs to whoever holds the Producer's
 // lock, the one being written to run, one in flight to the reader of its connection.

@@ -15,7 +15,7 @@ import (
 // appendOptions are the flags of append.
 type appendOptions struct {
 	remote
-	ack       string
+	ack       level
 	keys      string
 	resume    bool
 	partition int32
@@ -46,7 +46,7 @@ exact as long as nothing else appends to that log, from its first record on.`,
 	}
 	o.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.ack, "ack", "", "answer when: none, written or synced (default: the topic's level)")
+	f.Var(&o.ack, "ack", "answer when: none, written or synced (default: the topic's level)")
 	f.StringVar(&o.keys, "keys", "", "what stands before the first `SEP` of a line is its key")
 	f.BoolVar(&o.resume, "resume", false, "skip as many lines as the log has records, then go on")
 	f.Int32Var(&o.partition, "partition", 0, "which partition of the topic")
@@ -61,19 +61,13 @@ exact as long as nothing else appends to that log, from its first record on.`,
 //
 // A line may be as long as the server takes in one request. A topic may take less (max.message.bytes, which no request
 // tells): its refusal then says so, and the report which lines it is about.
-func (o *appendOptions) producerOptions(h client.Hello) (client.ProducerOptions, error) {
+func (o *appendOptions) producerOptions(h client.Hello) client.ProducerOptions {
 	p := client.ProducerOptions{
-		Linger: o.linger, BatchBytes: int(o.batch), MaxBatchBytes: int(h.MaxBatch),
+		Ack: o.ack.Ack, Linger: o.linger, BatchBytes: int(o.batch), MaxBatchBytes: int(h.MaxBatch),
 		MaxInFlight: 1, StopOnError: true,
 	}
 	p.MaxBuffered = p.MaxBatchBytes + 3*p.BatchBytes
-	if o.ack != "" {
-		var err error
-		if p.Ack, err = client.ParseAck(o.ack); err != nil {
-			return p, usageError{err}
-		}
-	}
-	return p, nil
+	return p
 }
 
 func runAppend(cmd *cobra.Command, o *appendOptions, topic string, files []string) error {
@@ -81,19 +75,18 @@ func runAppend(cmd *cobra.Command, o *appendOptions, topic string, files []strin
 	if err != nil {
 		return err
 	}
+	if o.linger < 0 {
+		return usagef("--linger %v is negative", o.linger)
+	}
 	ctx := untilInterrupted(cmd.Context())
 	return o.with(ctx, func(c *client.Client) error {
-		options, err := o.producerOptions(c.Hello())
-		if err != nil {
-			return err
-		}
 		a := &appender{topic: topic, keys: []byte(o.keys)}
 		if o.resume {
 			if err := a.findEnd(ctx, c); err != nil {
 				return err
 			}
 		}
-		return a.appendAll(ctx, cmd, c, o, options, files)
+		return a.appendAll(ctx, cmd, c, o, files)
 	})
 }
 
@@ -139,7 +132,8 @@ func (a *appender) findEnd(ctx context.Context, c *client.Client) error {
 }
 
 // appendAll sends every line and waits for the answers.
-func (a *appender) appendAll(ctx context.Context, cmd *cobra.Command, c *client.Client, o *appendOptions, options client.ProducerOptions, files []string) error {
+func (a *appender) appendAll(ctx context.Context, cmd *cobra.Command, c *client.Client, o *appendOptions, files []string) error {
+	options := o.producerOptions(c.Hello())
 	options.OnBatch = a.report.batch
 	p, err := c.Producer(a.topic, options)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -171,6 +172,7 @@ func TestFailuresAreOneSentence(t *testing.T) {
 	srv, do := at(t)
 	do("", "create", "small", "max.message.bytes=1KiB")
 	do("a\n", "append", "t")
+	do("", "create", "empty")
 	here := []string{"--server", srv.Addr}
 	for _, c := range []struct {
 		in     string
@@ -180,22 +182,13 @@ func TestFailuresAreOneSentence(t *testing.T) {
 	}{
 		{"", []string{"read", "nothing"}, exitFailure, "sluice: read: fetch nothing: NO_TOPIC: "},
 		{"", []string{"head", "t/7"}, exitFailure, "sluice: head t/7: NO_TOPIC: "},
-		{"", []string{"read", "t", "--from", "9"}, exitFailure, "the log has the offsets from 0 to 1"},
+		{"", []string{"read", "t", "--from", "9"}, exitFailure, "the log has the records 0 to 0, --from oldest takes them all"},
+		{"", []string{"read", "empty", "--from", "3"}, exitFailure, "the log is empty, and its next record gets the offset 0"},
 		{"", []string{"create", "t"}, exitFailure, "sluice: create t: EXISTS: "},
 		{"", []string{"create", "u", "colour=red"}, exitFailure, "sluice: create u: BAD_SETTING: "},
-		{"", []string{"create", "a b"}, exitFailure, "sluice: create: topic"},
 		{"", []string{"append", "t", "no/such/file"}, exitFailure, "sluice: append: open no/such/file: "},
 		{"a\nb\n" + strings.Repeat("x", 2000) + "\nd\n", []string{"append", "small", "--batch-bytes", "1KiB"}, exitFailure, "line 3 was refused"},
 		{"a\n" + strings.Repeat("x", 9<<20), []string{"append", "t"}, exitFailure, "stdin: line 2 is longer than"},
-		{"", []string{"append", "t", "--ack", "sometimes"}, exitUsage, "sometimes"},
-		{"", []string{"append", "t", "--batch-bytes", "7"}, exitUsage, "BatchBytes 7"},
-		{"", []string{"append"}, exitUsage, "requires at least 1 arg"},
-		{"", []string{"read", "t", "--from", "yesterday"}, exitUsage, "yesterday"},
-		{"", []string{"read", "t", "--limit", "-1"}, exitUsage, "Limit -1"},
-		{"", []string{"read", "t", "--partition", "-1"}, exitUsage, "--partition -1"},
-		{"", []string{"head", "t/1", "--partition", "2"}, exitUsage, "names a partition already"},
-		{"", []string{"create", "u", "partitions"}, exitUsage, "NAME=VALUE"},
-		{"", []string{"create", "u", "ack=x", "ack=y"}, exitUsage, "given twice"},
 	} {
 		status, _, errs := sluice(t, c.in, append(c.args, here...)...)
 		if status != c.status || !strings.Contains(errs, c.want) || !strings.HasPrefix(errs, "sluice: "+c.args[0]) {
@@ -212,6 +205,77 @@ func TestFailuresAreOneSentence(t *testing.T) {
 	status, _, errs = sluice(t, "", "tropics")
 	if status != exitUsage || !strings.Contains(errs, "did you mean topics?") {
 		t.Errorf("no command: status %d, %q", status, errs)
+	}
+}
+
+// What is wrong with a command line by itself is told without asking a server, with a status of its own.
+func TestUsageMistakesNeedNoServer(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ line, want string }{
+		{"append", "requires at least 1 arg"},
+		{"append t --ack sometimes", `"sometimes" for "--ack"`},
+		{"append t --ack replicated", "this version has none, written and synced"},
+		{"append t --batch-bytes 7", "use at least 1KiB"},
+		{"append t --linger -1s", "--linger -1s is negative"},
+		{"append a%b", "has a character no topic has"},
+		{"read t --from yesterday", `"yesterday" for "--from"`},
+		{"read t --limit -3", `"-3" for "--limit" flag: use a whole number, 0 or more`},
+		{"read t --limit some", "use a whole number"},
+		{"read t --partition -1", "--partition -1 is negative"},
+		{"tail t/x", "has a bad partition"},
+		{"head t/1 --partition 2", "names a partition already"},
+		{"flush ..", "is a directory's own name"},
+		{"create a/b", `"a/b" names a partition: name the topic only`},
+		{"create a%b", "has a character no topic has"},
+		{"create u partitions", "NAME=VALUE"},
+		{"create u ack=written ack=synced", "given twice"},
+		{"create u ack=x", `ack: "x" is no ack level`},
+		{"create u sync=shutdown flush.ms=5", "flush.ms has no effect with sync=shutdown: leave one of them out"},
+		{"create u flush.messages=5 sync=dsync", "flush.messages has no effect with sync=dsync"},
+		{"drop a/b", "names a partition"},
+		{"dump d t --limit -1", "use a whole number"},
+		{"serve --set foo=1", "there is no setting foo"},
+	} {
+		args := strings.Fields(c.line)
+		all := args
+		if args[0] != "dump" && args[0] != "serve" {
+			all = append(args, "--server", "127.0.0.1:1")
+		}
+		status, out, errs := sluice(t, "", all...)
+		if status != exitUsage || !strings.Contains(errs, c.want) || !strings.HasPrefix(errs, "sluice: "+args[0]) || out != "" {
+			t.Errorf("%s: status %d, %q; want %q", c.line, status, errs, c.want)
+		}
+	}
+}
+
+// A gap ends a read, unless it is told to go on; then it is shown where the records would be.
+func TestGapsAreShown(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	srv := sluicetest.StartWith(t, sluicetest.Options{Dir: dir, Quiet: true})
+	for i := range 5 { // a batch each
+		fine(t, fmt.Sprintf("value-%d\n", i), "append", "t", "--quiet", "--server", srv.Addr)
+	}
+	srv.Stop()
+	file := filepath.Join(dir, "topics/t/0/00000000000000000000.log")
+	b, err := os.ReadFile(file)
+	must(t, err)
+	must(t, os.WriteFile(file, bytes.Replace(b, []byte("value-2"), []byte("xalue-2"), 1), 0o644))
+	srv = sluicetest.StartWith(t, sluicetest.Options{Dir: dir, Quiet: true, ErrorsAreFine: true})
+	at := []string{"read", "t", "--server", srv.Addr}
+
+	status, out, errs := sluice(t, "", at...)
+	if status != exitFailure || out != "value-0\nvalue-1\n" || !strings.HasSuffix(errs, "with --skip-gaps record 2 is left out; or go on behind them with --from 3\n") {
+		t.Errorf("status %d, %q, %q", status, out, errs)
+	}
+	status, out, errs = sluice(t, "", append(at, "--skip-gaps")...)
+	if status != exitFine || out != "value-0\nvalue-1\nvalue-3\nvalue-4\n" || !strings.HasPrefix(errs, "sluice: read: record 2 is left out: fetch t: CORRUPT: ") {
+		t.Errorf("status %d, %q, %q", status, out, errs)
+	}
+	status, out, errs = sluice(t, "", append(at, "--skip-gaps", "--json", "--limit", "3")...)
+	lines := strings.Split(out, "\n")
+	if status != exitFine || len(lines) != 5 || !strings.HasPrefix(lines[2], `{"gap":{"from":2,"next":3,"why":"fetch t: CORRUPT: `) || !strings.Contains(lines[3], `"value-3"`) || errs != "" {
+		t.Errorf("status %d, %q, %q", status, out, errs)
 	}
 }
 

@@ -53,8 +53,12 @@ func loadConfig(path string, environ []string, flags []flagValue) (effective, er
 		l.file(path, b)
 	}
 	l.environment(environ)
+	others := len(l.faults)
 	l.flags(flags)
-	if len(l.faults) > 0 {
+	switch {
+	case len(l.faults) > others:
+		return effective{}, usageError{&configError{l.faults}}
+	case others > 0:
 		return effective{}, &configError{l.faults}
 	}
 	return l.effective, nil

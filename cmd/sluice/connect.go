@@ -54,21 +54,24 @@ func partitionOf(topic string, partition int32) (string, error) {
 	switch {
 	case partition < 0:
 		return "", usagef("--partition %d is negative", partition)
-	case partition == 0:
-		return topic, nil
-	case strings.Contains(topic, "/"):
+	case partition > 0 && strings.Contains(topic, "/"):
 		return "", usagef("%s names a partition already: leave --partition out", topic)
+	case partition > 0:
+		topic += "/" + strconv.Itoa(int(partition))
 	}
-	return topic + "/" + strconv.Itoa(int(partition)), nil
+	if err := client.CheckPartition(topic); err != nil {
+		return "", usageError{err}
+	}
+	return topic, nil
 }
 
-// size is a flag with units.
-type size int64
-
-func (s *size) Set(v string) error {
-	n, err := client.ParseBytes(v)
-	*s = size(n)
-	return err
+// checkTopic is for commands that work on all partitions of a topic.
+func checkTopic(topic string) error {
+	if strings.Contains(topic, "/") {
+		return usagef("%q names a partition: name the topic only", topic)
+	}
+	if err := client.CheckTopic(topic); err != nil {
+		return usageError{err}
+	}
+	return nil
 }
-func (s *size) String() string { return client.FormatBytes(int64(*s)) }
-func (s *size) Type() string   { return "bytes" }

@@ -2,11 +2,14 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"sluice/client"
+	"sluice/stages"
 )
 
 func newCreate() *cobra.Command {
@@ -21,7 +24,13 @@ flush.bytes, flush.messages, sync.`,
   sluice create orders partitions=4 ack=synced segment.bytes=64MiB`,
 		Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, words []string) error {
+			if err := checkTopic(words[0]); err != nil {
+				return err
+			}
 			settings, err := parseSettings(words[1:])
+			if err == nil {
+				err = checkSettings(settings)
+			}
 			if err != nil {
 				return err
 			}
@@ -50,6 +59,25 @@ func parseSettings(words []string) (map[string]string, error) {
 		settings[name] = value
 	}
 	return settings, nil
+}
+
+// checkSettings finds values that can't be right. A name that this version does not know is left to the server, which
+// may be a later one.
+func checkSettings(settings map[string]string) error {
+	conf, names := stages.DefaultTopic(), slices.Sorted(maps.Keys(settings))
+	for _, name := range names {
+		if s, ok := stages.Find(stages.TopicSettings(), name); ok {
+			if err := s.Set(&conf, settings[name]); err != nil {
+				return usagef("%s: %w", name, err)
+			}
+		}
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, "flush.") && conf.Sync != stages.SyncData {
+			return usagef("%s has no effect with sync=%s: leave one of them out", name, conf.Sync)
+		}
+	}
+	return nil
 }
 
 // printDone tells that something was done to a topic.

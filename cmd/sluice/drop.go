@@ -14,6 +14,9 @@ func newDrop() *cobra.Command {
 		Example: `  sluice drop access`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, names []string) error {
+			if err := checkTopic(names[0]); err != nil {
+				return err
+			}
 			return r.with(cmd.Context(), func(c *client.Client) error {
 				if err := c.Drop(cmd.Context(), names[0]); err != nil {
 					return err

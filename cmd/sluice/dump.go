@@ -18,7 +18,7 @@ import (
 // dumpOptions are the flags of dump.
 type dumpOptions struct {
 	from    uint64
-	limit   int64
+	limit   number
 	batches bool
 	file    string
 	json    bool
@@ -51,7 +51,7 @@ no data directory around it.`,
 	}
 	f := cmd.Flags()
 	f.Uint64Var(&o.from, "from", 0, "begin at this offset")
-	f.Int64Var(&o.limit, "limit", 0, "end after so many records, or batches with --batches (default: no limit)")
+	f.Var(&o.limit, "limit", "end after so many records, or batches with --batches (default: no limit)")
 	f.BoolVar(&o.batches, "batches", false, "print the batches only, not their records")
 	f.StringVar(&o.file, "file", "", "print this `FILE`")
 	f.BoolVar(&o.json, "json", false, "print JSON, an object for each batch, record and damage")
@@ -95,7 +95,7 @@ func (o *dumpOptions) run(cmd *cobra.Command, list []string) error {
 type dumpPrinter struct {
 	*dumpOptions
 	printer printer
-	done    int64 // of what the limit counts
+	done    number // of what the limit counts
 }
 
 // batchJSON is a batch of --json; recordJSON is a record.

@@ -17,20 +17,25 @@ import (
 // readOptions are the flags of read and tail.
 type readOptions struct {
 	remote
-	from      string
-	limit     int64
+	from      place
+	limit     number
 	keys      string
 	partition int32
 	follow    bool
+	skipGaps  bool
 }
 
 func newRead() *cobra.Command {
-	o := readOptions{from: "oldest"}
+	o := readOptions{from: place{client.Oldest()}}
 	cmd := &cobra.Command{
 		Use:   "read TOPIC",
 		Short: "Print the records of a log, one value a line, up to its end",
 		Long: `Print the records of a log, one value a line, up to the end as it is at the start.
---from takes an offset, oldest, newest, -N (the last N records), or @ and a time (RFC 3339 or Unix ms).`,
+--from takes an offset, oldest, newest, -N (the last N records), or @ and a time (RFC 3339 or Unix ms).
+
+Records that are damaged, were given up in a repair, or were removed are a gap. A gap ends it with status 1,
+and with a word on where to go on; --skip-gaps goes on by itself, and tells each gap: on stderr, or with
+--json as an object {"gap": ...} in its place.`,
 		Example: `  sluice read access > access.log
   sluice read access --from -10
   sluice read access --from @2026-11-20T08:00:00Z --limit 100
@@ -45,50 +50,55 @@ func newRead() *cobra.Command {
 func (o *readOptions) addFlags(cmd *cobra.Command) {
 	o.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.from, "from", o.from, "where to start: an offset, oldest, newest, -N, @TIME")
-	f.Int64Var(&o.limit, "limit", 0, "end after so many records (default: no limit)")
+	f.Var(&o.from, "from", "where to start: an offset, oldest, newest, -N, @TIME")
+	f.Var(&o.limit, "limit", "end after so many records (default: no limit)")
 	f.StringVar(&o.keys, "keys", "", "print the key, this `SEP`, and the value")
 	f.Int32Var(&o.partition, "partition", 0, "which partition of the topic")
+	f.BoolVar(&o.skipGaps, "skip-gaps", false, "tell gaps, and go on behind them")
 }
 
 // run prints records until the end, the limit, or the end of ctx.
 func (o *readOptions) run(ctx context.Context, cmd *cobra.Command, topic string) error {
-	from, err := client.ParseFrom(o.from)
+	topic, err := partitionOf(topic, o.partition)
 	if err != nil {
-		return usageError{err}
-	}
-	if topic, err = partitionOf(topic, o.partition); err != nil {
 		return err
 	}
 	return o.with(ctx, func(c *client.Client) error {
 		consumer, err := c.Consumer(topic, client.ConsumerOptions{
-			From: from, Follow: o.follow, Limit: o.limit, ShareBytes: true,
+			From: o.from.From, Follow: o.follow, Limit: int64(o.limit), ShareBytes: true,
 		})
 		if err != nil {
 			return usageError{err}
 		}
-		out := bufio.NewWriterSize(cmd.OutOrStdout(), 256<<10)
-		err = o.print(ctx, consumer, out)
-		return errors.Join(explain(err), out.Flush())
+		p := printer{out: bufio.NewWriterSize(cmd.OutOrStdout(), 256<<10), keys: o.keys}
+		err = o.print(ctx, cmd, consumer, &p)
+		return errors.Join(explain(err), p.out.Flush())
 	})
 }
 
 // print writes out every record. A follower's output leaves the buffer whenever there is nothing more to come at once.
-func (o *readOptions) print(ctx context.Context, consumer *client.Consumer, out *bufio.Writer) error {
-	p := printer{out: out, keys: o.keys}
+func (o *readOptions) print(ctx context.Context, cmd *cobra.Command, consumer *client.Consumer, p *printer) error {
 	one := p.line
 	if o.json {
 		one = p.object
 	}
 	for r, err := range consumer.Records(ctx) {
-		if err != nil {
+		var gap *client.GapError
+		switch {
+		case o.skipGaps && errors.As(err, &gap):
+			if err := o.tellGap(cmd, p, gap); err != nil {
+				return err
+			}
+			consumer.Seek(gap.Next)
+			continue
+		case err != nil:
 			return err
 		}
 		if err := one(&r); err != nil {
 			return err
 		}
 		if o.follow && r.Offset+1 >= consumer.End() {
-			if err := out.Flush(); err != nil {
+			if err := p.out.Flush(); err != nil {
 				return err
 			}
 		}
@@ -96,15 +106,47 @@ func (o *readOptions) print(ctx context.Context, consumer *client.Consumer, out 
 	return nil
 }
 
+// gapJSON is a gap of --json, which stands where its records would.
+type gapJSON struct {
+	From uint64 `json:"from"`
+	Next uint64 `json:"next"`
+	Why  string `json:"why"`
+}
+
+// tellGap says what is left out, behind what was printed so far.
+func (o *readOptions) tellGap(cmd *cobra.Command, p *printer, gap *client.GapError) error {
+	if o.json {
+		if err := writeJSON(p.out, map[string]gapJSON{"gap": {gap.From, gap.Next, gap.Error()}}); err != nil {
+			return err
+		}
+		return p.out.Flush()
+	}
+	if err := p.out.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(cmd.ErrOrStderr(), "sluice: %s: %s: %v\n", cmd.Name(), leftOut(gap), gap)
+	return err
+}
+
+// leftOut names the records of a gap.
+func leftOut(gap *client.GapError) string {
+	if gap.Next == gap.From+1 {
+		return fmt.Sprintf("record %d is left out", gap.From)
+	}
+	return fmt.Sprintf("records %d to %d are left out", gap.From, gap.Next-1)
+}
+
 // explain says how to go on behind what can't be read.
 func explain(err error) error {
-	var damaged *client.CorruptError
+	var gap *client.GapError
 	var outside *client.OutOfRangeError
 	switch {
-	case errors.As(err, &damaged):
-		return fmt.Errorf("%w; records %d to %d are damaged, go on behind them with --from %d", err, damaged.From, damaged.Next-1, damaged.Next)
+	case errors.As(err, &gap):
+		return fmt.Errorf("%w; with --skip-gaps %s; or go on behind them with --from %d", err, leftOut(gap), gap.Next)
+	case errors.As(err, &outside) && outside.Oldest == outside.Next:
+		return fmt.Errorf("%w; the log is empty, and its next record gets the offset %d", err, outside.Next)
 	case errors.As(err, &outside):
-		return fmt.Errorf("%w; the log has the offsets from %d to %d, --from oldest takes them all", err, outside.Oldest, outside.Next)
+		return fmt.Errorf("%w; the log has the records %d to %d, --from oldest takes them all", err, outside.Oldest, outside.Next-1)
 	}
 	return err
 }

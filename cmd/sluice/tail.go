@@ -5,10 +5,12 @@ import (
 	"errors"
 
 	"github.com/spf13/cobra"
+
+	"sluice/client"
 )
 
 func newTail() *cobra.Command {
-	o := readOptions{from: "newest", follow: true}
+	o := readOptions{from: place{client.Newest()}, follow: true}
 	cmd := &cobra.Command{
 		Use:   "tail TOPIC",
 		Short: "Follow a log: print records as they arrive, until Ctrl-C",
