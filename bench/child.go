@@ -23,19 +23,35 @@ const (
 // package start their own binary, whose flags are those of package testing.
 const childEnv = "SLUICE_BENCH_CHILD"
 
-// runChild serves until its standard input ends, so that it never outlives the one that started it.
+// specEnv is what a child needs to know: the file of a pipeline, the folder whose files are sent, the crowd.
+const specEnv = "SLUICE_BENCH_SPEC"
+
+// runChild serves, or consumes, until its standard input ends, so that it never outlives the one that started it.
 func runChild(kind string) error {
+	spec := os.Getenv(specEnv)
+	if kind == "crowd" {
+		return runCrowd(spec, os.Stdin, os.Stdout)
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	serve, finish := serveEcho, func() error { return nil }
-	if kind == "pipeline" {
-		p, err := newPipeline(os.Getenv("SLUICE_BENCH_FILE"))
+	switch kind {
+	case "pipeline":
+		p, err := newPipeline(spec)
 		if err != nil {
 			return err
 		}
 		serve, finish = p.serve, p.close
+	case "files":
+		f, err := newFileSender(spec)
+		if err != nil {
+			return err
+		}
+		serve = f.serve
+	case "fan":
+		serve = newFan().serve
 	}
 	fmt.Printf("listening %s\n", ln.Addr())
 	var wg sync.WaitGroup
@@ -147,29 +163,43 @@ func (p *proc) stop() (time.Duration, error) {
 }
 
 // startRaw starts this program again as one of the raw servers.
-func startRaw(ctx context.Context, kind, file string) (*proc, error) {
+func startRaw(ctx context.Context, kind, spec string) (*proc, error) {
+	p, _, err := startSelf(ctx, kind, spec, listening)
+	return p, err
+}
+
+// listening finds the address in a child's line.
+func listening(line string) string {
+	addr, _ := strings.CutPrefix(line, "listening ")
+	if addr == line {
+		return ""
+	}
+	return addr
+}
+
+// startSelf starts this program again as one of its children, and hands over its standard input, whose end ends it.
+func startSelf(ctx context.Context, kind, spec string, ready func(string) string) (*proc, io.Writer, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), childEnv+"="+kind, "SLUICE_BENCH_FILE="+file)
+	cmd.Env = append(os.Environ(), childEnv+"="+kind, specEnv+"="+spec)
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	p, err := startProc(ctx, cmd, func(line string) string {
-		addr, ok := strings.CutPrefix(line, "listening ")
-		if !ok {
-			return ""
-		}
-		return addr
-	})
+	p, err := startProc(ctx, cmd, ready)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	p.end = in.Close
-	return p, nil
+	p.end = func() error {
+		if err := in.Close(); !errors.Is(err, os.ErrClosed) { // it may have ended by itself
+			return err
+		}
+		return nil
+	}
+	return p, in, nil
 }
 
 // lastLine keeps the last line written to it, for an error message.

@@ -92,7 +92,11 @@ func followAt(ctx context.Context, addr string, warm, measure time.Duration, rat
 
 	var wg sync.WaitGroup
 	errs := make([]error, 2)
-	wg.Go(func() { errs[0] = p.publishAt(ctx, total, due) })
+	wg.Go(func() {
+		if errs[0] = sendAt(ctx, p.publish, message("written"), total, due); errs[0] != nil {
+			p.close()
+		}
+	})
 	wg.Go(func() {
 		answers := bufio.NewReader(p.publish)
 		for range total {
@@ -118,26 +122,4 @@ func followAt(ctx context.Context, addr string, warm, measure time.Duration, rat
 	}
 	wg.Wait()
 	return t, errors.Join(err, errs[0], errs[1])
-}
-
-func (p pair) publishAt(ctx context.Context, total int, due func(int) time.Time) error {
-	pace, err := newPacer()
-	if err != nil {
-		p.close()
-		return err
-	}
-	defer pace.close()
-	request := message("written")
-	for i := range total {
-		pace.until(due(i))
-		if ctx.Err() != nil {
-			p.close()
-			return context.Cause(ctx)
-		}
-		if _, err := p.publish.Write(request); err != nil {
-			p.close()
-			return err
-		}
-	}
-	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"os/exec"
 	"runtime"
 	"slices"
@@ -132,6 +133,14 @@ var ratios = []ratio{
 	{"W5", "rate to Redis", false, 2.5, against("W5", rate, "W5", "redis")},
 	{"W8 one", "p50 to the round trip", true, 2, against("W8 one", p50, "round trip", "raw")},
 	{"W8 10k/s", "p50 to the round trip", true, 2, against("W8 10k/s", p50, "round trip", "raw")},
+	{"W7 1", "MB/s to raw sendfile", false, 0.9, against("W7 1", mbps, "sendfile 1", "raw")},
+	{"W7 1 tail", "MB/s to raw sendfile", false, 0.9, against("W7 1 tail", mbps, "sendfile 1", "raw")},
+	{"W7 1 singles", "MB/s to raw sendfile", false, 0, against("W7 1 singles", mbps, "sendfile 1", "raw")},
+	{"W7 1 drained", "MB/s to raw sendfile", false, 0.9, against("W7 1 drained", mbps, "sendfile 1 drained", "raw")},
+	{"W7 8", "MB/s to raw sendfile", false, 0.9, against("W7 8", mbps, "sendfile 8", "raw")},
+	{"W7 8 drained", "MB/s to raw sendfile", false, 0.9, against("W7 8 drained", mbps, "sendfile 8 drained", "raw")},
+	{"W7 1 drained", cpuPerGB, true, 0, amount("W7 1 drained", "sluice", cpuPerGB)},
+	{"W7 8 drained", cpuPerGB, true, 0, amount("W7 8 drained", "sluice", cpuPerGB)},
 	{"W6 rolls written", "p99.9 to the turns without", true, 1.5, against("W6 rolls written", p999, "W6 rolls written, none", "sluice")},
 	{"W6 rolls written", "max to the turns without", true, 0, against("W6 rolls written", most, "W6 rolls written, none", "sluice")},
 	{"W6 rolls synced", "p99.9 to the turns without", true, 1.5, against("W6 rolls synced", p999, "W6 rolls synced, none", "sluice")},
@@ -148,6 +157,15 @@ var ratios = []ratio{
 	{"W9 1,000 topics", "warm: seconds to the slowest read", true, 1, slowest("W9 1,000 topics warm, read")},
 	{"W9 1,000 topics", "cold: seconds to the slowest append", true, 1, slowest("W9 1,000 topics cold, append")},
 	{"W9 1,000 topics", "cold: seconds to the slowest read", true, 1, slowest("W9 1,000 topics cold, read")},
+}
+
+// amount is a figure that is neither a rate nor a latency.
+func amount(name, system, what string) func(figure) (float64, bool) {
+	return func(f figure) (float64, bool) {
+		r, _ := f(name, system)
+		v, ok := r.Figures[what]
+		return v, ok
+	}
 }
 
 // slowest is the longest of a step, in seconds: where a goal is a time, not a ratio.
@@ -205,13 +223,31 @@ func (r report) markdown() string {
 		}
 	}
 	r.writeWays(&b)
+	r.writeFigures(&b)
 	r.writeNotes(&b)
 	b.WriteString("\n## Not measured\n\n")
 	if f.Redis == "" {
 		b.WriteString("- Redis: missing, redis-server is not on the PATH (Debian: apt-get install redis-server).\n")
 	}
-	b.WriteString("- NATS, Kafka: not measured by this version.\n- W6 but for its rolls, W7, W10 to W12: not measured by this version.\n")
+	b.WriteString("- NATS, Kafka: not measured by this version.\n- W6 but for its rolls, W11, W12: not measured by this version.\n")
 	return b.String()
+}
+
+// writeFigures shows what is neither a rate nor a latency, of the median round.
+func (r report) writeFigures(b *strings.Builder) {
+	seen := map[string]bool{}
+	for _, x := range r.rows {
+		if key := x.Name + "/" + x.System; len(x.Figures) > 0 && !seen[key] {
+			if len(seen) == 0 {
+				b.WriteString("\n## Other figures, the median round\n\n| step | system | what | value |\n|---|---|---|---|\n")
+			}
+			seen[key] = true
+			m, _ := r.median(x.Name, x.System) // there is one: x
+			for _, what := range slices.Sorted(maps.Keys(m.Figures)) {
+				fmt.Fprintf(b, "| %s | %s | %s | %.3g |\n", m.Name, m.System, what, m.Figures[what])
+			}
+		}
+	}
 }
 
 // writeNotes says, once for each row, what its figures do not say.

@@ -17,8 +17,13 @@ type tally struct {
 	hist  *hdr.Histogram // nanoseconds
 
 	name   string  // of the row; "" is the step's
+	system string  // likewise
+	conns  int     // likewise; 0 is the step's
 	note   string  // what the figures do not say: under which condition they came about
 	beside []tally // what the same run measured besides, alternating with this: each is a row of its own
+
+	cpu     time.Duration      // of the server while this was measured; 0: the whole life of the step's server counts
+	figures map[string]float64 // what is neither a rate nor a latency, by what it is
 }
 
 // newHist holds 1 ns to a minute with three digits; about 200 KiB.
@@ -50,9 +55,11 @@ type row struct {
 	P999        int64     `json:"p99_9_ns"`
 	P9999       int64     `json:"p99_99_ns"`
 	Max         int64     `json:"max_ns"`
-	ServerCPU   float64   `json:"server_cpu_seconds,omitempty"` // of the whole process, start included
+	ServerCPU   float64   `json:"server_cpu_seconds,omitempty"` // of the whole process, start included; or of the turns of this row
 	Note        string    `json:"note,omitempty"`
 	Histogram   string    `json:"histogram"` // HDR, V2 compressed, base64
+
+	Figures map[string]float64 `json:"figures,omitempty"` // each by what it is, its unit included
 }
 
 // rowsOf are the step's row and those of what was measured beside it.
@@ -62,7 +69,7 @@ func rowsOf(round int, s step, t tally, cpu time.Duration) (rows []row, err erro
 		if err != nil {
 			return nil, err
 		}
-		r.ServerCPU = cpu.Seconds()
+		r.ServerCPU = cmp.Or(t.cpu, cpu).Seconds()
 		rows = append(rows, r)
 	}
 	return rows, nil
@@ -75,11 +82,11 @@ func newRow(round int, s step, t tally) (row, error) {
 	}
 	sec := t.took.Seconds()
 	return row{
-		Time: time.Now().UTC(), Round: round, Name: cmp.Or(t.name, s.name), System: s.system, Durability: s.durability,
-		Connections: s.conns, InFlight: s.inFlight, Seconds: sec, Ops: t.ops,
+		Time: time.Now().UTC(), Round: round, Name: cmp.Or(t.name, s.name), System: cmp.Or(t.system, s.system), Durability: s.durability,
+		Connections: cmp.Or(t.conns, s.conns), InFlight: s.inFlight, Seconds: sec, Ops: t.ops,
 		Rate: float64(t.ops) / sec, MBps: float64(t.bytes) / sec / 1e6,
 		P50: t.hist.ValueAtQuantile(50), P90: t.hist.ValueAtQuantile(90), P99: t.hist.ValueAtQuantile(99),
 		P999: t.hist.ValueAtQuantile(99.9), P9999: t.hist.ValueAtQuantile(99.99), Max: t.hist.Max(),
-		Note: t.note, Histogram: base64.StdEncoding.EncodeToString(whole),
+		Note: t.note, Figures: t.figures, Histogram: base64.StdEncoding.EncodeToString(whole),
 	}, nil
 }

@@ -1,13 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -75,55 +71,7 @@ func segments(ctx context.Context, addr, topic string) (int, error) {
 	return strconv.Atoi(head["segments"])
 }
 
-// turn sends at the rate, whatever the server does, and counts from the moment a message was due: a stall counts for
-// every message that fell into it.
 func (r rolls) turn(ctx context.Context, addr, topic string, t *tally) error {
-	c, err := dial(ctx, addr)
-	if err != nil {
-		return err
-	}
-	defer closeQuietly(c)
-	interval := time.Second / time.Duration(r.rate)
-	total := int(r.phase / interval)
-	start := time.Now().Add(10 * time.Millisecond)
-	due := func(i int) time.Time { return start.Add(time.Duration(i) * interval) }
-	var wg sync.WaitGroup
-	var sendErr error
-	wg.Go(func() {
-		if sendErr = sendAt(ctx, c, messageTo(topic, r.ack), total, due); sendErr != nil {
-			closeQuietly(c) // else the reader below waits for answers that never come
-		}
-	})
-	answers := bufio.NewReaderSize(c, 64<<10)
-	for i := range total {
-		if err = sluiceAnswer(answers); err != nil {
-			err = fmt.Errorf("answer %d of %d: %w", i, total, err)
-			closeQuietly(c) // ends the sender
-			break
-		}
-		record(t.hist, time.Since(due(i)))
-		t.ops++
-		t.bytes += rawRequest
-	}
-	t.took += r.phase
-	wg.Wait()
-	return errors.Join(err, sendErr)
-}
-
-func sendAt(ctx context.Context, c net.Conn, request []byte, total int, due func(int) time.Time) error {
-	pace, err := newPacer()
-	if err != nil {
-		return err
-	}
-	defer pace.close()
-	for i := range total {
-		pace.until(due(i))
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if _, err := c.Write(request); err != nil {
-			return err
-		}
-	}
-	return nil
+	p := paced{addr: addr, request: messageTo(topic, r.ack), answer: sluiceAnswer, rate: r.rate, d: r.phase}
+	return p.run(ctx, time.Now().Add(10*time.Millisecond), t)
 }

@@ -49,6 +49,7 @@ func (s suite) steps() []step {
 		{"W8 10k/s", "sluice", written, 1, 0, s.withSluice(func(ctx context.Context, addr string) (tally, error) {
 			return followAt(ctx, addr, s.warm, s.measure, followRate)
 		})},
+		{"W7", "sluice", pageCache, 1, 1, s.withServer(s.catchUp)},
 		s.raw("pipeline 1", "pipeline", pageCache, 1),
 		s.raw("pipeline 16", "pipeline", pageCache, 16),
 		s.appends("W2", written, 16, 1), s.xadds("W2", everySecond, 16, 1),
@@ -139,12 +140,22 @@ func (s suite) xadds(name, durability string, conns, inFlight int) step {
 // withSluice gives a workload a server that has just started, on an empty folder: no step inherits the
 // dirty pages, the memory or the luck of the one before.
 func (s suite) withSluice(run func(context.Context, string) (tally, error)) func(context.Context) (tally, time.Duration, error) {
+	return s.withServer(func(ctx context.Context, p *proc) (tally, error) {
+		if _, err := ask(ctx, p.addr, "CREATE "+topic); err != nil {
+			return tally{}, fmt.Errorf("create the topic: %w", err)
+		}
+		return run(ctx, p.addr)
+	})
+}
+
+// withServer is withSluice without a topic, for workloads that look at the process too. args are the server's.
+func (s suite) withServer(run func(context.Context, *proc) (tally, error), args ...string) func(context.Context) (tally, time.Duration, error) {
 	return func(ctx context.Context) (tally, time.Duration, error) {
-		p, err := startSluice(ctx, s.sluice, s.dir)
+		p, err := startSluice(ctx, s.sluice, filepath.Join(s.dir, "sluice"), args...)
 		if err != nil {
 			return tally{}, 0, err
 		}
-		return finish(p, func() (tally, error) { return run(ctx, p.addr) })
+		return finish(p, func() (tally, error) { return run(ctx, p) })
 	}
 }
 

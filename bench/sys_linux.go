@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -88,6 +91,89 @@ func (pacer) until(t time.Time) {
 }
 
 func (pacer) close() { runtime.UnlockOSThread() }
+
+// cpuOf is the time that all threads of another process have run.
+func cpuOf(pid int) (time.Duration, error) {
+	const schedulersClock = 2 // of the whole process; the kernel's name is CPUCLOCK_SCHED
+	var ts unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|schedulersClock), &ts); err != nil {
+		return 0, fmt.Errorf("CPU time of process %d: %w", pid, err)
+	}
+	return time.Duration(ts.Nano()), nil
+}
+
+// residentOf is the memory of another process, in bytes: now, and at most so far.
+func residentOf(pid int) (now, most int64, err error) {
+	values, err := procValues(pid, "status")
+	return values["VmRSS"] << 10, values["VmHWM"] << 10, err
+}
+
+// diskReadsOf is how many bytes another process has had the disk read.
+func diskReadsOf(pid int) (int64, error) {
+	values, err := procValues(pid, "io")
+	return values["read_bytes"], err
+}
+
+// procValues are the lines "name: number" of a file in /proc.
+func procValues(pid int, file string) (map[string]int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
+	values := make(map[string]int64)
+	for line := range strings.Lines(string(b)) {
+		name, rest, _ := strings.Cut(line, ":")
+		if fields := strings.Fields(rest); len(fields) > 0 {
+			if n, err := strconv.ParseInt(fields[0], 10, 64); err == nil {
+				values[name] = n
+			}
+		}
+	}
+	return values, err
+}
+
+// openFilesOf counts the descriptors of another process.
+func openFilesOf(pid int) (int, error) {
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	return len(list), err
+}
+
+// drain takes n bytes off a connection without copying them: a consumer in another machine costs this one nothing.
+// got is told of what has come so far.
+func drain(c *net.TCPConn, n int, got func(int)) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var scratch [1]byte // the kernel writes nothing to it
+	for n > 0 {
+		var took int
+		var failed error
+		err := raw.Read(func(fd uintptr) bool {
+			took, failed = recvTrunc(int(fd), &scratch[0], n)
+			return failed != unix.EAGAIN
+		})
+		switch {
+		case err != nil:
+			return err
+		case failed == unix.EINTR:
+			continue
+		case failed != nil:
+			return failed
+		case took == 0:
+			return io.ErrUnexpectedEOF
+		}
+		n -= took
+		got(took)
+	}
+	return nil
+}
+
+// recvTrunc is recv(2) with MSG_TRUNC, which of a TCP socket drops what it takes.
+func recvTrunc(fd int, p *byte, n int) (int, error) {
+	took, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(p)), uintptr(n), unix.MSG_TRUNC, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(took), nil
+}
 
 func kernel() string {
 	var u unix.Utsname

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+)
+
+// The limits of reading: a server that does nothing but sendfile, and one that does nothing but hand on.
+
+// A fileSender sends the sealed segments of a log, over and over, straight from their files.
+type fileSender struct {
+	names []string
+	sizes []int64
+	total int64
+}
+
+// newFileSender takes a log's folder. The last segment is left out: what is allocated ahead lies behind its records.
+func newFileSender(dir string) (*fileSender, error) {
+	names, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	if err != nil || len(names) < 2 {
+		return nil, fmt.Errorf("%s has %d segments, and needs two: %w", dir, len(names), err)
+	}
+	s := &fileSender{names: names[:len(names)-1]}
+	for _, name := range s.names {
+		info, err := os.Stat(name)
+		if err != nil {
+			return nil, err
+		}
+		s.sizes = append(s.sizes, info.Size())
+		s.total += info.Size()
+	}
+	return s, nil
+}
+
+// serve sends from the i-th of n equal parts on, as the first line of the client says.
+func (s *fileSender) serve(c net.Conn) {
+	defer closeQuietly(c)
+	var i, n int64
+	if _, err := fmt.Fscanf(c, "%d %d\n", &i, &n); err != nil || n <= 0 {
+		return
+	}
+	at := s.total * i / n
+	for {
+		for f, size := range s.sizes {
+			if at >= size {
+				at -= size
+				continue
+			}
+			if s.send(c, s.names[f], at) != nil {
+				return // the client has had enough
+			}
+			at = 0
+		}
+	}
+}
+
+func (s *fileSender) send(c net.Conn, name string, at int64) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	if _, err = f.Seek(at, io.SeekStart); err == nil {
+		_, err = c.(*net.TCPConn).ReadFrom(f) // which is sendfile(2)
+	}
+	return errors.Join(err, f.Close())
+}
+
+// A fan hands each message to all who follow, from memory. It knows of the text protocol what the step sends it.
+type fan struct {
+	log  []byte       // of messages, one after the other; never overwritten
+	next atomic.Int64 // messages in it
+	mu   struct {
+		sync.Mutex
+		followers []chan struct{} // each with one place
+	}
+}
+
+// fanMost is more messages than a step sends.
+const fanMost = 256 << 10
+
+// newFan takes address space; memory comes with the messages.
+func newFan() *fan { return &fan{log: make([]byte, fanMost*rawRequest)} }
+
+func (f *fan) serve(c net.Conn) {
+	defer closeQuietly(c)
+	br := bufio.NewReaderSize(c, 64<<10)
+	for {
+		line, err := br.ReadSlice('\n')
+		if err != nil {
+			return
+		}
+		answer := "OK\r\n"
+		switch {
+		case line[0] == 'T':
+			f.follow(c)
+			return
+		case line[0] == 'M':
+			if f.append(br) != nil {
+				return
+			}
+		}
+		if _, err := io.WriteString(c, answer); err != nil {
+			return
+		}
+	}
+}
+
+// append takes one message; one connection sends them.
+func (f *fan) append(br *bufio.Reader) error {
+	n := f.next.Load()
+	if n == fanMost {
+		return io.ErrShortBuffer
+	}
+	at := n * rawRequest
+	if _, err := io.ReadFull(br, f.log[at:at+rawRequest]); err != nil {
+		return err
+	}
+	if _, err := br.Discard(len("\n")); err != nil {
+		return err
+	}
+	f.next.Store(n + 1)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, wake := range f.mu.followers {
+		select {
+		case wake <- struct{}{}:
+		default: // it is awake
+		}
+	}
+	return nil
+}
+
+// follow sends what is new as one frame, each time there is something.
+func (f *fan) follow(c net.Conn) {
+	wake := make(chan struct{}, 1)
+	f.mu.Lock()
+	f.mu.followers = append(f.mu.followers, wake)
+	f.mu.Unlock()
+	gone := make(chan struct{})
+	go func() { // ends with the connection
+		_, _ = c.Read(make([]byte, 1)) // its end is what this waits for
+		close(gone)
+	}()
+	var head []byte
+	for at := int64(0); ; {
+		if next := f.next.Load(); next > at {
+			head = fmt.Appendf(head[:0], "DATA %d from=%d next=%d end=%d\r\n", (next-at)*rawRequest, at, next, next)
+			frame := net.Buffers{head, f.log[at*rawRequest : next*rawRequest], []byte("\r\n")}
+			if _, err := frame.WriteTo(c); err != nil {
+				return
+			}
+			at = next
+			continue
+		}
+		select {
+		case <-wake:
+		case <-gone:
+			return
+		}
+	}
+}
