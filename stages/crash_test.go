@@ -22,7 +22,7 @@ import (
 // The whole pipeline loses its process at any operation on files, in the middle of a write too, or its power, three times in
 // a row, some of them while it opens: every record is there that its level promised, and no other. The log oracle looks.
 func TestA1A2A3A4A5PipelineCrashes(t *testing.T) {
-	seeds, first := 80, uint64(time.Now().UnixNano()%1_000_000)
+	seeds, first := 80, uint64(1) // what chance finds is no verdict on a change
 	switch {
 	case testing.Short():
 		seeds = 15
@@ -69,7 +69,7 @@ func newCrashing(t *testing.T, seed uint64) *crashing {
 	c.conf.Flusher.Count = one(1, 2)
 	c.conf.Flusher.Tick = time.Duration(one(0, 1, 5)) * time.Millisecond
 	c.conf.Conn.GroupBytes = one(0, 4<<10)
-	c.conf.Listen, c.conf.HTTP, c.conf.Grace = "127.0.0.1:0", "", 20*time.Second
+	c.conf.Listen, c.conf.HTTP, c.conf.Grace = "127.0.0.1:0", "", patience
 	return c
 }
 

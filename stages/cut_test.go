@@ -14,7 +14,7 @@ func finished(t *testing.T, s *Server) {
 	t.Helper()
 	select {
 	case <-s.Done():
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the server does not stop")
 	}
 }

@@ -100,7 +100,7 @@ func fuzzed(f *testing.F) *Server {
 func exchangeAll(t *testing.T, s *Server, input []byte) (got []byte, cut bool) {
 	nc := socket(t, s)
 	defer func() { _ = nc.Close() }()
-	if err := nc.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	go func() {

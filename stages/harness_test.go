@@ -21,6 +21,10 @@ import (
 	"sluice/disk"
 )
 
+// patience is far beyond what any step, or any session, takes on a machine that has much
+// else to do; it only ends a test that has failed.
+const patience = 2 * time.Minute
+
 // startServer runs a server on free ports and a directory of the test, and stops
 // it when the test ends. A stop that was not clean fails the test.
 func startServer(t *testing.T, change func(*Config)) *Server {
@@ -43,7 +47,7 @@ func startServer(t *testing.T, change func(*Config)) *Server {
 // test's business: a log that failed says so there.
 func startServerOn(t *testing.T, fs disk.FS, conf Config) *Server {
 	t.Helper()
-	conf.Listen, conf.HTTP, conf.Grace = "127.0.0.1:0", "", 20*time.Second
+	conf.Listen, conf.HTTP, conf.Grace = "127.0.0.1:0", "", patience
 	if conf.Disk.Reserve == Auto {
 		conf.Disk.Reserve = 0 // a file system in memory would hold it for nothing
 	}
@@ -72,15 +76,22 @@ func testLogger(t *testing.T) *zap.Logger {
 }
 
 // waitFor asks until the condition holds. It is for what has no event to wait
-// for; the deadline only ends a test that has failed.
+// for. It soon lets go of the processor: what it waits for may need it.
 func waitFor(t *testing.T, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !condition() {
+	deadline := time.Now().Add(patience)
+	for n := 0; !condition(); n++ {
 		if time.Now().After(deadline) {
-			t.Fatal("waited for 20 s in vain")
+			t.Fatalf("waited for %v in vain", patience)
 		}
-		runtime.Gosched()
+		if n < 1000 {
+			runtime.Gosched()
+			continue
+		}
+		select {
+		case <-time.After(100 * time.Microsecond):
+		case <-t.Context().Done():
+		}
 	}
 }
 
@@ -98,7 +109,7 @@ func dial(t *testing.T, s *Server) *session {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = nc.Close() }) // a second close of an orderly ended session is fine
-	if err := nc.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	return &session{t: t, nc: nc, in: bufio.NewReader(nc)}

@@ -100,7 +100,7 @@ func whole(steps []step) (send, want string) {
 func pipe(t *testing.T, s *Server) net.Conn {
 	t.Helper()
 	client, server := net.Pipe()
-	if err := client.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := client.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	(&acceptor{srv: s}).admit(server)
