@@ -25,10 +25,21 @@ func sends(t *testing.T, f *fake, o client.ProducerOptions, recs ...string) *out
 	p, err := c.Producer("t", o)
 	must(t, err)
 	got := new(outcomes)
+	refused := map[string]error{}
 	for _, v := range recs {
-		must(t, p.Send(t.Context(), client.Record{Value: []byte(v), Key: make([]byte, 1<<10)}, got.of(v)))
+		err := p.Send(t.Context(), client.Record{Value: []byte(v), Key: make([]byte, 1<<10)}, got.of(v))
+		if errors.Is(err, client.ErrStopped) { // what became of the one before was known already: then it is Send that tells
+			refused[v] = err
+		} else {
+			must(t, err)
+		}
 	}
 	must(t, p.Close(t.Context()))
+	for _, v := range recs {
+		if err := refused[v]; err != nil {
+			got.of(v)(client.Result{}, err)
+		}
+	}
 	must(t, c.Close())
 	return got
 }
