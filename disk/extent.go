@@ -3,8 +3,7 @@ package disk
 import (
 	"errors"
 	"fmt"
-
-	"sluice/wire/batch"
+	"io"
 )
 
 // Extent is whole batches of one segment, as they lie in its file. The zero value is ready, and is used again and again
@@ -14,21 +13,23 @@ type Extent struct {
 	From, Next uint64 // base offset of the first batch, and the offset after the last
 
 	log    *Log
+	seg    *segment
 	pinned bool
 	v      view // while pinned
 }
 
-// Locate finds whole batches from the one that holds offset from: as many as lie in one segment and in max bytes, or that
+// Locate finds whole batches from the one that holds offset from: as many as lie in one segment and in most bytes, or that
 // one alone if it is larger. The bytes have been checked, and their file stays open until Release, which comes before the
 // next Locate or Pin. c may be nil.
 //
 // Without wait it answers from memory: ErrCold means that it would take a file that is not open, or bytes that the kernel
 // would have to read, or that nobody has checked yet. With wait it does all that, which takes as long as it takes; the
-// bytes are then in memory, and the kernel begins to read those behind them.
+// bytes are then in memory, and for one who reads on the kernel begins to read those behind them. Without wait it
+// allocates nothing.
 //
 // Errors otherwise: ErrOutOfRange; *CorruptError when from cannot be served, with the offset to go on at; others are I/O
 // errors, after which the same call may be tried again. After an error nothing is pinned. Any goroutine.
-func (l *Log) Locate(x *Extent, from uint64, max int64, c *Cursor, wait bool) error {
+func (l *Log) Locate(x *Extent, from uint64, most int64, c *Cursor, wait bool) error {
 	if x.pinned {
 		panic("BUG: an extent is located anew while its file is pinned")
 	}
@@ -40,38 +41,41 @@ func (l *Log) Locate(x *Extent, from uint64, max int64, c *Cursor, wait bool) er
 	if err != nil {
 		return err
 	}
-	*x = Extent{From: from, Next: from, log: l, pinned: true, v: v}
-	if x.v.end = min(v.end, next); from < x.v.end { // else it is the end of the log: any other segment holds more than that
-		if err = l.locate(x, from, max, c, wait); err == nil {
-			return nil
-		}
+	*x = Extent{From: from, Next: from, log: l, seg: v.seg, pinned: true, v: v}
+	x.v.end = min(v.end, next)
+	if from == x.v.end { // the end of the log: any other segment holds more than that
+		return x.Release()
 	}
-	return errors.Join(err, x.Release())
-}
-
-func (l *Log) locate(x *Extent, from uint64, max int64, c *Cursor, wait bool) error {
 	var none Cursor
 	if c == nil {
 		c = &none
 	}
-	ch, err := l.readFrom(&x.v, make([]byte, max), from, c, wait)
-	if small, ok := errors.AsType[*BufferError](err); ok {
-		ch, err = l.readFrom(&x.v, make([]byte, small.Need), from, c, wait)
+	err = x.locate(from, most, c, wait)
+	if errors.Is(err, errChanged) { // and it has been forgotten what was known of the file
+		if err = ErrCold; wait {
+			err = x.locate(from, most, c, wait)
+		}
 	}
-	if err != nil {
-		return err
-	}
-	h, err := batch.ParseHeader(ch.Bytes)
-	if err != nil {
-		return err
-	}
-	x.Size, x.From, x.Next = int64(len(ch.Bytes)), h.BaseOffset, ch.Next
-	x.Pos = c.at.pos - x.Size
-	return nil
+	return x.keep(err)
 }
 
-// Pin opens the file again after a Release, to send the bytes from at on, which counts from the extent's begin. The
-// file's other bytes may be gone. Errors as Locate's; they, and ErrCold, mean that nothing is pinned.
+// errChanged: bytes that were checked before are not there as they were, and the segment's are now checked anew.
+var errChanged = errors.New("disk: the file is not what it was; somebody has cut or changed it")
+
+// keep releases after an error.
+func (x *Extent) keep(err error) error {
+	if err == nil {
+		return nil
+	}
+	if failed := x.Release(); failed != nil {
+		return errors.Join(err, failed)
+	}
+	return err
+}
+
+// Pin opens the file again after a Release, to send the bytes from at on, which counts from the extent's begin. With wait
+// it brings them into memory. ErrCold as in Locate; any other error means that they cannot be had any more. After an
+// error nothing is pinned.
 func (x *Extent) Pin(at int64, wait bool) error {
 	if x.pinned {
 		panic("BUG: an extent is pinned twice")
@@ -81,6 +85,37 @@ func (x *Extent) Pin(at int64, wait bool) error {
 		return err
 	}
 	x.v, x.pinned = v, true
+	switch {
+	case v.seg != x.seg:
+		err = fmt.Errorf("%w: the segment that held offset %d is gone", ErrOutOfRange, x.From)
+	case wait:
+		s := takeScratch(wait)
+		defer s.give()
+		err = x.warm(s.buf, at)
+	case !v.file.Cached(x.Pos+at, x.Size-at):
+		err = ErrCold
+	}
+	return x.keep(err)
+}
+
+// warm reads what of the bytes from at on is not in memory. Errors: errChanged, I/O.
+func (x *Extent) warm(buf []byte, at int64) error {
+	end := x.Pos + x.Size
+	if x.v.file.Cached(x.Pos+at, x.Size-at) {
+		return nil
+	}
+	for pos := x.Pos + at; pos < end; {
+		b := buf[:min(int64(len(buf)), end-pos)]
+		n, err := x.v.file.ReadAt(ByReader, b, pos)
+		if pos += int64(n); n == len(b) {
+			continue
+		}
+		if err == nil || errors.Is(err, io.EOF) {
+			x.Doubt()
+			err = errChanged
+		}
+		return x.log.placed(&x.v, pos, err)
+	}
 	return nil
 }
 
@@ -97,6 +132,10 @@ func (x *Extent) Release() (err error) {
 	return err
 }
 
-// Doubt is called when fewer bytes came than the extent has, or a client says that they are damaged: they are checked
-// again when they are next read.
-func (x *Extent) Doubt() {}
+// Doubt is called when fewer bytes came than the extent has, or a client says that they are damaged: what the segment
+// holds is checked again before it is next located.
+func (x *Extent) Doubt() {
+	if x.seg != nil {
+		x.seg.checked.forget()
+	}
+}

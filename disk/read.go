@@ -14,18 +14,23 @@ type Chunk struct {
 	Next  uint64 // offset after the last record in Bytes: where to read on
 }
 
-// Cursor remembers where the last chunk ended in its file, so that reading on needs no index. The zero value is ready.
-// It belongs to one reader and one log, and is only a hint: a wrong one costs time.
+// Cursor remembers where the last read ended in its file, so that reading on needs no index. The zero value is ready. It
+// belongs to one goroutine at a time. It is only a hint: one from elsewhere, or of another log, costs time.
 type Cursor struct {
-	seg uint64 // base of the segment
+	seg *segment // which is the same as long as the log is open: so at is known to be a batch's begin
 	at  spot
 }
+
+func (c *Cursor) holds(v *view, from uint64) bool { return c.seg == v.seg && c.at.off == from }
 
 // spot claims that the batch with base offset off starts at pos.
 type spot struct {
 	pos int64
 	off uint64
 }
+
+// behind is where the batch with that header, which is at s, ends.
+func (s spot) behind(h batch.Header) spot { return spot{s.pos + int64(h.Size), h.Next()} }
 
 // trail is where a walk over headers is, and the last batch it stepped over: that one's header, unproved, may be what led
 // it astray. Both the same: none yet.
@@ -35,7 +40,7 @@ func startAt(at spot) trail { return trail{at, at} }
 
 func (tr *trail) step(h batch.Header) {
 	tr.passed = tr.at
-	tr.at = spot{tr.at.pos + int64(h.Size), h.Next()}
+	tr.at = tr.at.behind(h)
 }
 
 // ReadAt fills buf with whole batches of one segment, from the batch that contains offset from, so the first records in
@@ -72,61 +77,67 @@ func (l *Log) read(buf []byte, from uint64, c *Cursor, wait bool) (ch Chunk, err
 	if c == nil {
 		c = &none
 	}
-	return l.readFrom(&v, buf, from, c, wait)
+	err = l.search(&v, from, c, wait, func(tr trail, _ bool) (trail, error) {
+		ch, tr, err = l.readFromSpot(&v, buf, tr, from, c, wait)
+		return tr, err
+	})
+	return ch, err
 }
 
-// readFrom tries the cheapest way to the batch first. Each way is proved by the batch found there; one that turns out
-// wrong leads to the next. Only the scan from the segment's start may say that the segment itself is damaged.
-func (l *Log) readFrom(v *view, buf []byte, from uint64, c *Cursor, wait bool) (Chunk, error) {
-	if tr := startAt(c.at); c.seg == v.base && c.at.off == from {
-		if ch, err := l.readFromSpot(v, buf, &tr, from, c, wait); !isBad(err) {
-			return ch, err
+// search tries the cheapest way to the batch that holds from first: the cursor, the index, the segment's start. Each is
+// proved by the batch that try finds there; one that turns out wrong leads to the next. known: that a batch begins there
+// needs no proof. try returns where it came to. Only the scan from the segment's start may say that the segment itself is
+// damaged.
+func (l *Log) search(v *view, from uint64, c *Cursor, wait bool, try func(tr trail, known bool) (trail, error)) error {
+	if c.holds(v, from) {
+		if _, err := try(startAt(c.at), true); !isBad(err) {
+			return err
 		}
 	}
-	if !wait && v.index == nil && from != v.base {
-		return Chunk{}, ErrCold
+	at, err := l.lookUp(v, from, wait)
+	if err != nil {
+		return err
 	}
-	if at, ok := l.lookUp(v, from); ok {
-		tr := startAt(at)
-		if ch, err := l.readFromSpot(v, buf, &tr, from, c, wait); !isBad(err) || sched.Planted("trust-index") {
-			return ch, err
+	if at.pos > 0 {
+		if _, err := try(startAt(at), v.index != nil); !isBad(err) || sched.Planted("trust-index") {
+			return err
 		}
 	}
 	tr := startAt(spot{0, v.base})
 	for {
-		ch, err := l.readFromSpot(v, buf, &tr, from, c, wait)
+		tr, err = try(tr, true)
 		if !isBad(err) {
-			return ch, err
+			return err
 		}
 		if !wait { // how far the damage reaches takes more than memory to find
-			return Chunk{}, ErrCold
+			return ErrCold
 		}
 		hole, good, failed := l.resume(ByReader, v, tr)
 		if failed != nil {
-			return Chunk{}, l.placed(v, tr.at.pos, failed)
+			return l.placed(v, tr.at.pos, failed)
 		}
 		if good.off > from {
-			return Chunk{}, &CorruptError{From: hole.off, Next: good.off, Where: l.place(v.base, hole.pos), Why: err.Error()}
+			return &CorruptError{From: hole.off, Next: good.off, Where: l.place(v.base, hole.pos), Why: err.Error()}
 		}
 		tr = startAt(good) // the damage lies before what is asked for
 	}
 }
 
-// readFromSpot walks from a claimed batch to the one that contains from and returns it and those after it. It leaves tr
-// where it came to.
-func (l *Log) readFromSpot(v *view, buf []byte, tr *trail, from uint64, c *Cursor, wait bool) (Chunk, error) {
+// readFromSpot walks from a claimed batch to the one that contains from and returns it and those after it, and where it
+// came to.
+func (l *Log) readFromSpot(v *view, buf []byte, tr trail, from uint64, c *Cursor, wait bool) (Chunk, trail, error) {
 	w := v.window(ByReader)
 	w.buf, w.fixed, w.cached = buf, true, !wait
 	if len(buf) < batch.HeaderSize {
 		w.buf = make([]byte, batch.HeaderSize) // enough to tell how much is needed
 	}
-	if err := w.walk(v, tr, from); err != nil {
-		return Chunk{}, l.placed(v, tr.at.pos, err)
+	if err := w.walk(v, &tr, from); err != nil {
+		return Chunk{}, tr, l.placed(v, tr.at.pos, err)
 	}
 	at := tr.at
 	h, b, err := w.batch(at.pos, at.off, v.end)
 	if err != nil {
-		return Chunk{}, l.placed(v, at.pos, err)
+		return Chunk{}, tr, l.placed(v, at.pos, err)
 	}
 	n, next := h.Size, h.Next()
 	for next < v.end {
@@ -136,8 +147,8 @@ func (l *Log) readFromSpot(v *view, buf []byte, tr *trail, from uint64, c *Curso
 		}
 		n, next = n+h.Size, h.Next()
 	}
-	*c = Cursor{seg: v.base, at: spot{at.pos + int64(n), next}}
-	return Chunk{Bytes: b[:n:n], Next: next}, nil
+	*c = Cursor{seg: v.seg, at: spot{at.pos + int64(n), next}}
+	return Chunk{Bytes: b[:n:n], Next: next}, tr, nil
 }
 
 // walk goes from header to header until the batch that contains from.
@@ -159,34 +170,45 @@ func (l *Log) placed(v *view, pos int64, err error) error {
 	return fmt.Errorf("read %s: %w", l.place(v.base, pos), err)
 }
 
-// lookUp asks the segment's index for the last batch it knows at or before from. False: the segment's start will do.
-func (l *Log) lookUp(v *view, from uint64) (spot, bool) {
+// lookUp asks the segment's index for the last batch it knows at or before from. Position 0: it is the segment's first, or
+// there is no index to ask. Errors: ErrCold.
+func (l *Log) lookUp(v *view, from uint64, wait bool) (spot, error) {
 	if from == v.base {
-		return spot{}, false
+		return spot{}, nil
 	}
-	return l.search(v, func(e entry) bool { return v.base+uint64(e.rel) > from })
+	return l.before(v, wait, func(e entry) bool { return v.base+uint64(e.rel) > from })
 }
 
-// search finds the last batch in the index for which past is false, other than the segment's first.
-func (l *Log) search(v *view, past func(entry) bool) (spot, bool) {
-	p, x := l.points(v)
+// before finds the last batch in the index for which past is false. Position 0: it is the segment's first, or there is no
+// index that could be used. Errors: ErrCold without wait.
+func (l *Log) before(v *view, wait bool, past func(entry) bool) (spot, error) {
+	p, x, err := l.points(v, wait)
 	if p == nil {
-		return spot{}, false
+		return spot{}, err
 	}
 	defer l.closeIndex(x)
-	i, e, err := lastBefore(p, past)
-	return v.spotOf(e), i > 0 && err == nil && int64(e.pos) < v.size
+	_, e, err := lastBefore(p, past)
+	if errors.Is(err, ErrCold) {
+		return spot{}, err
+	}
+	if err != nil || int64(e.pos) >= v.size {
+		return spot{}, nil
+	}
+	return v.spotOf(e), nil
 }
 
-// points opens the index of v; nil: there is none that can be used. The caller closes x.
-func (l *Log) points(v *view) (p points, x *indexFile) {
+// points opens the index of v; nil: there is none that can be used. The caller closes x. Errors: ErrCold.
+func (l *Log) points(v *view, wait bool) (p points, x *indexFile, err error) {
 	if v.index != nil {
-		return v.index, nil
+		return v.index, nil, nil
+	}
+	if !wait {
+		return nil, nil, ErrCold
 	}
 	if x = l.openIndex(v); x != nil {
-		return x, x
+		return x, x, nil
 	}
-	return nil, nil
+	return nil, nil, nil
 }
 
 func (v *view) spotOf(e entry) spot { return spot{int64(e.pos), v.base + uint64(e.rel)} }

@@ -73,8 +73,8 @@ func (w *window) continues(v *view, at spot) (bool, error) {
 
 // entryBehind is the first batch behind the damage that the index knows.
 func (l *Log) entryBehind(v *view, at spot) (spot, bool) {
-	p, x := l.points(v)
-	if p == nil {
+	p, x, err := l.points(v, true)
+	if p == nil || err != nil {
 		return spot{}, false
 	}
 	defer l.closeIndex(x)

@@ -10,16 +10,13 @@ import (
 // not be in order. A batch's header is believed about its highest time; damaged batches are passed over. Any goroutine.
 // Errors: ErrCold without wait, if memory alone does not tell; I/O.
 func (l *Log) OffsetAt(ms int64, wait bool) (uint64, error) {
-	if !wait {
-		return 0, ErrCold
-	}
 	next := l.next.Load()
 	if l.unreadable != nil {
 		_, err := l.pick(0)
 		return 0, err
 	}
 	for from := l.Oldest(); from < next; {
-		off, end, err := l.offsetAt(from, next, ms)
+		off, end, err := l.offsetAt(from, next, ms, wait)
 		if damage, ok := errors.AsType[*CorruptError](err); ok {
 			from = damage.Next
 			continue
@@ -36,30 +33,43 @@ func (l *Log) OffsetAt(ms int64, wait bool) (uint64, error) {
 }
 
 // offsetAt looks in the segment that holds from. off == end: not there; go on at end.
-func (l *Log) offsetAt(from, next uint64, ms int64) (off, end uint64, err error) {
-	v, err := l.pick(from)
+func (l *Log) offsetAt(from, next uint64, ms int64, wait bool) (off, end uint64, err error) {
+	if end, ok := l.allBefore(from, ms); ok {
+		return end, end, nil
+	}
+	v, err := l.view(from, wait)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer v.release(&err)
 	v.end = min(v.end, next)
-	if sum := v.seg.summary.Load(); v.held == nil && sum != nil && sum.maxTime < ms {
-		return v.end, v.end, nil // without opening a file
-	}
-	if v.held == nil {
-		if err := l.openSealed(&v); err != nil {
-			return 0, 0, err
-		}
-	}
-	off, err = l.scanForTime(&v, ms)
+	off, err = l.scanForTime(&v, ms, wait)
 	return off, v.end, err
+}
+
+// allBefore tells, without opening a file, whether the sealed segment that holds from is known to have nothing at or after
+// ms, and where it ends.
+func (l *Log) allBefore(from uint64, ms int64) (end uint64, ok bool) {
+	v, err := l.pick(from)
+	if err != nil {
+		return 0, false // who opens it is told the same
+	}
+	defer v.release(&err)
+	sum := v.seg.summary.Load()
+	return v.end, v.held == nil && sum != nil && sum.maxTime < ms
 }
 
 // scanForTime starts at the last batch that the index knows to have nothing late enough before it. Should that turn out
 // wrong, it starts again from the segment's start.
-func (l *Log) scanForTime(v *view, ms int64) (uint64, error) {
-	w := v.window(ByReader)
-	if at, ok := l.search(v, func(e entry) bool { return e.before >= ms }); ok {
+func (l *Log) scanForTime(v *view, ms int64, wait bool) (uint64, error) {
+	s := takeScratch(wait)
+	defer s.give()
+	w := s.window(v, wait)
+	at, err := l.before(v, wait, func(e entry) bool { return e.before >= ms })
+	if err != nil {
+		return 0, err
+	}
+	if at.pos > 0 {
 		tr := startAt(at)
 		if off, err := w.firstAt(v, &tr, ms); !isBad(err) {
 			return off, l.placed(v, tr.at.pos, err)
@@ -70,6 +80,9 @@ func (l *Log) scanForTime(v *view, ms int64) (uint64, error) {
 		off, err := w.firstAt(v, &tr, ms)
 		if !isBad(err) {
 			return off, l.placed(v, tr.at.pos, err)
+		}
+		if !wait {
+			return 0, ErrCold
 		}
 		_, good, err := l.resume(ByReader, v, tr)
 		if err != nil {
