@@ -3,32 +3,19 @@ package disk_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"sluice/disk"
 	"sluice/disk/fstest"
 )
 
-// repairSeed is that of SLUICE_SEED, or of the clock.
-func repairSeed(t *testing.T) uint64 {
-	t.Helper()
-	n, err := strconv.ParseUint(os.Getenv("SLUICE_SEED"), 10, 64)
-	if err != nil {
-		n = uint64(time.Now().UnixNano())
-	}
-	return n
-}
-
 // TestA4RepairIsCarriedOn: a repair that is cut off at any operation, by a kill or by a power cut that keeps any part of
 // what was not synced, and done again, leads to the segments and gaps of one that was not; with a start of the server in
 // between, it loses no record more.
 func TestA4RepairIsCarriedOn(t *testing.T) {
-	n := repairSeed(t)
+	n := seed()
 	rng := rand.New(rand.NewPCG(n, 0))
 	rows := slices.Concat(damageRows, stateRows)
 	if testing.Short() {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -98,9 +99,12 @@ func (i *injection) end() []string {
 	}
 	var calls []string
 	for line := range bytes.Lines(b) {
-		if text := string(bytes.TrimSpace(line)); strings.Contains(text, "(") && !strings.Contains(text, " resumed>") {
-			calls = append(calls, text)
+		if madeCall.Match(line) {
+			calls = append(calls, string(bytes.TrimSpace(line)))
 		}
 	}
 	return calls
 }
+
+// madeCall is where a call begins. Where one goes on (<... write resumed>), and what a dying thread leaves (???(), is none.
+var madeCall = regexp.MustCompile(`^\d+ +\w+\(`)

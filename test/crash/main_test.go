@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"sluice/test/crash/oracle"
 	"sluice/test/process"
@@ -27,10 +26,11 @@ func number(t *testing.T, name string, otherwise uint64) uint64 {
 	return n
 }
 
-// firstSeed is the seed of a test's first round.
+// firstSeed is the seed of a test's first round. Without SLUICE_SEED it is always the same: what chance finds is no verdict
+// on a change.
 func firstSeed(t *testing.T) uint64 {
 	t.Helper()
-	return number(t, "SLUICE_SEED", uint64(time.Now().UnixNano()%1_000_000))
+	return number(t, "SLUICE_SEED", 1)
 }
 
 // check asks the oracle, and saves a history that is not fine.

@@ -29,7 +29,7 @@ func inSandbox(t *testing.T) bool {
 	if os.Geteuid() != 0 {
 		t.Skip("skipped: only root may mount file systems")
 	}
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m", fmt.Sprintf("-test.short=%t", testing.Short()))
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=15m", fmt.Sprintf("-test.short=%t", testing.Short()))
 	cmd.Env = append(os.Environ(), "SLUICE_SANDBOX="+t.Name(), "SLUICE_BIN="+process.Binary(t))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.CombinedOutput()
@@ -133,7 +133,13 @@ func (v *volume) cutPower() {
 // restore mounts the file system again, which replays its journal.
 func (v *volume) restore() {
 	v.t.Helper()
-	must(v.t, unix.Unmount(v.dir, 0))
+	until(v.t, "a file system that nobody uses", func() bool {
+		err := unix.Unmount(v.dir, 0)
+		if err != unix.EBUSY { // the kernel may be at work on what a killed process had open
+			must(v.t, err)
+		}
+		return err == nil
+	})
 	v.mount("")
 }
 

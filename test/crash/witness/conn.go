@@ -44,6 +44,9 @@ func (c *Conn) Close() { _ = c.nc.Close() } // it may have ended
 
 // next reads an answer; payload is what follows its line.
 func (c *Conn) next() (payload []byte, err error) {
+	if err := c.nc.SetDeadline(time.Now().Add(Limit)); err != nil { // of what is asked and answered, not of the connection
+		return nil, err
+	}
 	line, err := c.in.ReadString('\n')
 	if err != nil {
 		return nil, err
