@@ -43,7 +43,7 @@ type Server struct {
 }
 
 // stopLimit is how long a test may wait for the server to stop.
-const stopLimit = 30 * time.Second
+const stopLimit = 2 * time.Minute
 
 // Start runs a server with default settings until the test ends.
 func Start(t testing.TB) *Server {

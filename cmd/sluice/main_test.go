@@ -63,7 +63,7 @@ func fine(t *testing.T, in string, args ...string) string {
 	t.Helper()
 	status, out, errs := sluice(t, in, args...)
 	if status != exitFine {
-		t.Fatalf("sluice %s: status %d: %s", strings.Join(args, " "), status, errs)
+		t.Fatalf("sluice %s: status %d: %s%s", strings.Join(args, " "), status, errs, out)
 	}
 	return out
 }

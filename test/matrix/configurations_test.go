@@ -49,7 +49,7 @@ const maxBatch = 2 << 20
 
 // pairs are the settings, one name=value each.
 func (c *configuration) pairs() []string {
-	return append(strings.Fields(c.settings), fmt.Sprint("max_batch=", maxBatch), "shutdown.grace=20s")
+	return append(strings.Fields(c.settings), fmt.Sprint("max_batch=", maxBatch), "shutdown.grace=2m")
 }
 
 // set applies them.

@@ -105,7 +105,7 @@ const (
 )
 
 // deadline is far beyond what any step takes; it only ends a run that has failed.
-const deadline = 30 * time.Second
+const deadline = 2 * time.Minute
 
 func describe(r record) string {
 	cut := func(b []byte) string {

@@ -14,7 +14,7 @@ import (
 )
 
 // patience is far beyond what a start or a stop takes; it only ends a run that has failed.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // Server is a running `sluice serve`.
 type Server struct {

@@ -225,7 +225,7 @@ func TestOursThroughKafka(t *testing.T) {
 			cl := k.client(t, kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 			produceRaw(t, cl, build(t, codec, want[:100]...))
 			produceRaw(t, cl, build(t, codec, want[100:]...))
-			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 			defer cancel()
 			var got []*kgo.Record
 			for len(got) < len(want) {
