@@ -3,7 +3,6 @@ package stages
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"time"
 
@@ -15,12 +14,15 @@ import (
 // acceptor takes connections and starts a reader and a responder for each. In:
 // the listening socket. Out: connections. Ends when the socket is closed.
 type acceptor struct {
-	srv *Server
-	in  net.Listener
+	srv  *Server
+	in   net.Listener
+	told time.Time // when a failure was last told
 }
 
-// Run accepts until the listener is closed. A lack of descriptors makes it wait
-// a little: trying again at once would keep a core busy with failing.
+// Run accepts until the listener is closed. A lack of descriptors, which the
+// budget cannot rule out where somebody else uses them up, makes it wait a little,
+// while clients wait in the backlog: trying again at once would keep a core busy
+// with failing.
 func (a *acceptor) Run(ctx context.Context) error {
 	const first, most = 5 * time.Millisecond, time.Second
 	pause := first
@@ -33,9 +35,11 @@ func (a *acceptor) Run(ctx context.Context) error {
 		case errors.Is(err, net.ErrClosed):
 			return nil
 		default:
-			a.srv.log.Warn("connections can't be accepted", zap.Error(err), zap.Duration("next try in", pause))
+			a.tell(err)
 			select {
 			case <-time.After(pause):
+			case <-a.srv.drain:
+				return nil
 			case <-ctx.Done():
 				return nil
 			}
@@ -44,11 +48,19 @@ func (a *acceptor) Run(ctx context.Context) error {
 	}
 }
 
+// tell logs a failure, once a minute at most: each try is one.
+func (a *acceptor) tell(err error) {
+	if a.told.IsZero() || time.Since(a.told) > time.Minute {
+		a.told = time.Now()
+		a.srv.log.Warn("connections can't be accepted now; it is tried again every second, and those that are open are served", zap.Error(err))
+	}
+}
+
 func (a *acceptor) admit(nc net.Conn) {
 	s := a.srv
-	if limit := s.conf.MaxConnections; int64(s.conns.count()) >= limit {
-		refuseConnection(nc, &text.Error{Code: text.CodeOverloaded, Skip: -1, Text: fmt.Sprintf("there are %d connections already (max_connections)", limit)})
-		s.stats.errors[text.CodeOverloaded].Add(1)
+	if e := s.conns.refusal(nc.RemoteAddr()); e != nil {
+		refuseConnection(nc, e)
+		s.stats.failed(e)
 		return
 	}
 	c := newConn(s, nc)

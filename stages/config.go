@@ -16,7 +16,9 @@ type Config struct {
 	Kafka  string // accepted and not served by this version
 
 	MaxBatchBytes  int64 // the payload of one BATCH request, and of one MSG
+	Descriptors    int64 // files and connections open at once, in all; Auto: what the system allows
 	MaxConnections int64
+	MaxPerAddress  int64 // connections at once from one address; None: no limit of its own
 	MaxSubscribers int64 // requests that wait for new records: TAIL, and FETCH with wait
 	MaxPartitions  int64 // of all topics together; bounds the queues that hold one entry a log
 	AutoCreate     bool  // the first MSG or BATCH creates its topic
@@ -62,11 +64,15 @@ const Auto = -1
 
 // ConnConfig is what one connection may use.
 type ConnConfig struct {
-	InFlight     int64         // commands between parser and answer; a power of two
-	ReadBytes    int64         // leased while a client sends more than its own 4 KiB at a time
-	GroupBytes   int64         // neighbouring MSGs stored as one batch, at most
-	FrameTimeout time.Duration // a request that has begun must be whole by then, or bring frameStep more
-	WriteTimeout time.Duration // a client must take each transmitMax of its answers within it
+	InFlight   int64 // commands between parser and answer; a power of two
+	ReadBytes  int64 // leased while a client sends more than its own 4 KiB at a time
+	GroupBytes int64 // neighbouring MSGs stored as one batch, at most
+
+	HeaderTimeout time.Duration // a request's line that has begun must be whole by then
+	FrameTimeout  time.Duration // a payload must be whole by then, or bring frameStep more
+	WriteTimeout  time.Duration // a client must take each transmitMax of its answers within it
+	IdleTimeout   time.Duration // a client without a request is closed after it; Forever: never
+	PeerTimeout   time.Duration // a client whose machine does not answer is gone after it
 
 	// How long a FETCH still waits once its client's stream has ended: a client that
 	// is gone looks just like one that has only closed its half. One that resets the
@@ -107,7 +113,9 @@ func Default() Config {
 	return Config{
 		Data: "data", Listen: "127.0.0.1:1774", HTTP: "127.0.0.1:1775", Kafka: "127.0.0.1:9092",
 		MaxBatchBytes:  8 << 20,
+		Descriptors:    Auto,
 		MaxConnections: 10_000,
+		MaxPerAddress:  None,
 		MaxSubscribers: 10_000,
 		MaxPartitions:  4096,
 		AutoCreate:     true,
@@ -120,7 +128,9 @@ func Default() Config {
 		Scrub: 4 << 20,
 		Conn: ConnConfig{
 			InFlight: 64, ReadBytes: 64 << 10, GroupBytes: 64 << 10,
-			FrameTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, afterEOF: 500 * time.Millisecond,
+			FrameTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
+			HeaderTimeout: 10 * time.Second, IdleTimeout: Forever, PeerTimeout: 45 * time.Second,
+			afterEOF: 500 * time.Millisecond,
 		},
 		Writer: WriterConfig{Count: 1, Queue: 1024, Buffer: 1 << 20}, DsyncWriters: 1,
 		Flusher:    FlusherConfig{Count: 2, Queue: 1024, Tick: 50 * time.Millisecond, Slow: 10 * time.Second},

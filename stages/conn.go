@@ -3,7 +3,6 @@ package stages
 import (
 	"context"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,10 +28,19 @@ type conn struct {
 	signal  chan struct{} // something the responder waits for may have happened
 	barrier chan struct{} // the reader may parse on: a change of the catalog is done
 
-	ended      atomic.Bool  // the client's stream has ended
-	broken     atomic.Bool  // it was reset: nobody is left to take an answer
-	frameSince atomic.Int64 // Unix nanoseconds; 0: no request is half received
-	writeSince atomic.Int64 // Unix nanoseconds; 0: no answer is stuck
+	ended  atomic.Bool // the client's stream has ended
+	broken atomic.Bool // it was reset: nobody is left to take an answer
+
+	// What the tick looks at. The times are Unix nanoseconds; 0: it is not so.
+	lineSince  atomic.Int64 // a request's line is half received
+	frameSince atomic.Int64 // a payload is
+	writeSince atomic.Int64 // an answer is stuck
+	input      atomicInput  // stored by the reader
+	tick       struct {     // touched by the tick only
+		at        inputState
+		idleSince time.Time
+		over      bool // the connection is being closed
+	}
 
 	reader    reader
 	responder responder
@@ -99,63 +107,12 @@ func (c *conn) respond(ctx context.Context) error {
 	return nil
 }
 
-// connections is the registry of those that are open.
-type connections struct {
-	sync.Mutex
-	open  map[*conn]struct{}
-	stats *stats
-}
-
-func newConnections(s *stats) *connections {
-	return &connections{open: make(map[*conn]struct{}), stats: s}
-}
-
-func (cs *connections) add(c *conn) {
-	cs.Lock()
-	defer cs.Unlock()
-	cs.open[c] = struct{}{}
-	cs.stats.connections.Store(int64(len(cs.open)))
-}
-
-func (cs *connections) remove(c *conn) {
-	cs.Lock()
-	defer cs.Unlock()
-	delete(cs.open, c)
-	cs.stats.connections.Store(int64(len(cs.open)))
-}
-
-func (cs *connections) count() int {
-	cs.Lock()
-	defer cs.Unlock()
-	return len(cs.open)
-}
-
-// each calls f for every open connection. f must not block.
-func (cs *connections) each(f func(*conn)) {
-	cs.Lock()
-	defer cs.Unlock()
-	for c := range cs.open {
-		f(c)
-	}
-}
-
-// expire closes the connections whose request or answer is stuck. A tick calls
-// it: a deadline on each read and write would cost a timer operation apiece.
-func (cs *connections) expire(now time.Time, conf ConnConfig) {
-	late := func(since int64, limit time.Duration) bool {
-		return since != 0 && now.UnixNano()-since > int64(limit)
-	}
-	cs.each(func(c *conn) {
-		if late(c.frameSince.Load(), conf.FrameTimeout) || late(c.writeSince.Load(), conf.WriteTimeout) {
-			c.abort()
-		}
-	})
-}
-
-// abort makes every read and write of the connection fail at once.
+// abort makes every read and write of the connection fail at once, and whoever waits
+// for something else look at why.
 func (c *conn) abort() {
 	// A socket that can't take a deadline is closed already.
 	_ = c.nc.SetDeadline(time.Unix(1, 0))
+	c.wake()
 }
 
 // budgets names the server's memory for STATS.

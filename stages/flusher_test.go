@@ -188,7 +188,7 @@ func TestTicksDoNotFillTheQueue(t *testing.T) {
 		busy := newFlusher(FlusherConfig{Queue: 100}, nil, st) // takes nothing
 		conf := Default()
 		conf.CrashLoop = 0
-		s := &Server{conf: conf, conns: newConnections(st), catalog: newCatalog(), scrubber: newScrubber(newCatalog(), 0, zap.NewNop()), flushers: []*flusher{busy}, admission: &admission{room: newRoom(fstest.NewMem(), DiskConfig{Check: time.Second}, zap.NewNop())}}
+		s := &Server{conf: conf, conns: newConnections(st, 1, None), catalog: newCatalog(), scrubber: newScrubber(newCatalog(), 0, zap.NewNop()), flushers: []*flusher{busy}, admission: &admission{room: newRoom(fstest.NewMem(), DiskConfig{Check: time.Second}, zap.NewNop())}}
 		s.startTicks(t.Context())
 		time.Sleep(time.Hour)
 		if n := len(busy.in); n != 1 {

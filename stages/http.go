@@ -9,6 +9,7 @@ import (
 	"net/http/pprof"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"sluice/sched"
@@ -23,10 +24,48 @@ func (s *Server) startHTTP() (err error) {
 	if s.httpListener, err = net.Listen("tcp", s.conf.HTTP); err != nil {
 		return fmt.Errorf("HTTP can't listen (setting http): %w", err)
 	}
+	s.httpListener = &fewListener{Listener: s.httpListener, slots: make(chan struct{}, httpMost)}
 	s.http = newHTTP(s)
 	s.httpGroup = sched.NewGroup(context.Background())
 	s.httpGroup.Go("http", func(context.Context) error { return s.http.Serve(s.httpListener) })
 	return nil
+}
+
+// httpMost bounds the connections of HTTP, which are few and short. More wait in the
+// backlog: the descriptors that they would take belong to others.
+const httpMost = 16
+
+const _ = uint(sched.DescriptorSlack - httpMost - 8) // negative does not compile
+
+// fewListener accepts only as many connections as it has slots.
+type fewListener struct {
+	net.Listener
+	slots chan struct{}
+}
+
+// Accept waits for a slot, then for a connection. The close of the server closes the
+// connections too, so it does not wait for ever.
+func (l *fewListener) Accept() (net.Conn, error) {
+	l.slots <- struct{}{}
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		<-l.slots
+		return nil, err
+	}
+	return &slotConn{Conn: nc, slots: l.slots}, nil
+}
+
+// slotConn gives its slot back when it is first closed.
+type slotConn struct {
+	net.Conn
+	slots chan struct{}
+	once  sync.Once
+}
+
+func (c *slotConn) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(func() { <-c.slots })
+	return err
 }
 
 func (s *Server) stopHTTP() error {
@@ -99,5 +138,5 @@ func newHTTP(s *Server) *http.Server {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	return &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -73,7 +72,7 @@ func (s *Server) open() error {
 		}
 	})
 	s.opening.took = time.Since(began)
-	if s.listener, err = net.Listen("tcp", s.conf.Listen); err != nil {
+	if s.listener, err = listen(s.conf.Listen, s.conf.Conn); err != nil {
 		return fmt.Errorf("the text protocol can't listen (setting listen): %w", err)
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 
 	"sluice/disk"
 	"sluice/disk/fstest"
+	"sluice/sched"
 )
 
 // filled is a file system that a server has made n topics of one record on, and
@@ -65,7 +66,7 @@ func TestHealthTellsHowTheOpeningGoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newServer(conf, testLogger(t), mem, store)
+	s := newServer(conf, testLogger(t), mem, store, sched.Descriptors{Connections: 1})
 	var lock sync.Mutex
 	var shown []string
 	s.opening.show = func(opened, all int) {

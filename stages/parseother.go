@@ -6,7 +6,7 @@ import "sluice/wire/text"
 // carries it out when all before it is answered, so it sees every earlier
 // append of its connection.
 func (p *parser) other() error {
-	req := &p.req
+	req := p.req
 	var part *partition
 	switch req.Verb {
 	case text.VerbRead, text.VerbFetch, text.VerbTail, text.VerbHead, text.VerbFlush:

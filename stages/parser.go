@@ -19,11 +19,11 @@ import (
 type parser struct {
 	r       *reader
 	c       *conn
-	req     text.Request
-	made    int    // commands that exist
-	seq     uint64 // of the next command
-	num     uint64 // of the request at hand, from 1
-	counted uint64 // requests that STATS knows of
+	req     *text.Request // nil while nothing is half received
+	made    int           // commands that exist
+	seq     uint64        // of the next command
+	num     uint64        // of the request at hand, from 1
+	counted uint64        // requests that STATS knows of
 	tail    *command
 	spare   *command // reserved for the next request; nil: none
 
@@ -43,7 +43,8 @@ func (p *parser) init(r *reader) { p.r, p.c = r, r.c }
 // connection's input.
 func (p *parser) request(ctx context.Context, line []byte) error {
 	p.num++
-	if e := text.Parse(line, &p.req); e != nil {
+	p.begin()
+	if e := text.Parse(line, p.req); e != nil {
 		if text.LooksLikeHTTP(line) {
 			return errAbrupt // a web page must not reach the server of the person who views it
 		}
@@ -324,6 +325,7 @@ func (p *parser) refuse(e *text.Error) error {
 func (p *parser) refuseUnparsed(e *text.Error) error {
 	p.flush()
 	p.num++
+	p.begin()
 	p.req.Verb, p.req.Ack = 0, text.AckDefault
 	return p.refuse(e)
 }
@@ -348,50 +350,4 @@ func (p *parser) interrupt() {
 		p.tail = nil
 		p.c.wake()
 	}
-}
-
-var errGone = errors.New("the client takes no answers any more")
-
-// command is reserve and take.
-func (p *parser) command() (*command, error) {
-	if err := p.reserve(); err != nil {
-		return nil, err
-	}
-	return p.take(), nil
-}
-
-// reserve finds a command that is not in use, and waits while all of them are:
-// that is the connection's share of the pressure. A group must not be open.
-func (p *parser) reserve() error {
-	if p.spare != nil {
-		return nil
-	}
-	select {
-	case p.spare = <-p.c.free:
-	default:
-		if p.made < cap(p.c.free) {
-			p.made++
-			p.spare = new(command)
-			break
-		}
-		select {
-		case p.spare = <-p.c.free:
-		case <-p.c.gone:
-			return errGone
-		}
-	}
-	if p.spare == p.tail {
-		p.tail = nil
-	}
-	return nil
-}
-
-// take gives the reserved command its place among the answers. From here on it must
-// be sent: the answers behind a place that stays empty would wait for ever.
-func (p *parser) take() *command {
-	cmd := p.spare
-	p.spare = nil
-	*cmd = command{conn: p.c, reply: p.c.completed, seq: p.seq, req: p.num}
-	p.seq++
-	return cmd
 }

@@ -28,6 +28,8 @@ type Server struct {
 	stats *stats
 	store *disk.Store
 
+	limits sched.Descriptors // fixed before start
+
 	catalog                                                            *catalog
 	conns                                                              *connections
 	receiveMemory, appendMemory, largeMemory, readMemory, decodeMemory *sched.Bytes
@@ -76,11 +78,16 @@ func StartShowing(conf Config, log *zap.Logger, show func(opened, all int)) (*Se
 
 // startShowing is StartShowing on any file system.
 func startShowing(fs disk.FS, conf Config, log *zap.Logger, show func(opened, all int)) (*Server, error) {
-	store, err := disk.OpenStore(fs, disk.StoreOptions{}, log)
+	limits, err := conf.share()
+	if err != nil {
+		return nil, err
+	}
+	store, err := disk.OpenStore(fs, disk.StoreOptions{Files: limits.Files + limits.Reserve}, log)
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", conf.Data, err)
 	}
-	s := newServer(conf, log, fs, store)
+	s := newServer(conf, log, fs, store, limits)
+	s.tellLimits()
 	s.opening.show = show
 	if err := s.open(); err != nil {
 		s.endRun(s.deaths) // a start that comes to nothing says nothing about what ended those before
@@ -90,10 +97,10 @@ func startShowing(fs disk.FS, conf Config, log *zap.Logger, show func(opened, al
 	return s, nil
 }
 
-func newServer(conf Config, log *zap.Logger, fs disk.FS, store *disk.Store) *Server {
+func newServer(conf Config, log *zap.Logger, fs disk.FS, store *disk.Store, limits sched.Descriptors) *Server {
 	st := &stats{started: time.Now()}
 	s := &Server{
-		conf: conf, log: log, stats: st, store: store, catalog: newCatalog(), conns: newConnections(st),
+		conf: conf, log: log, stats: st, store: store, catalog: newCatalog(), conns: newConnections(st, int64(limits.Connections), conf.MaxPerAddress), limits: limits,
 		receiveMemory: sched.NewBytes(conf.Memory.Receive), appendMemory: sched.NewBytes(conf.Memory.Append),
 		largeMemory: sched.NewBytes(conf.Memory.Large), readMemory: sched.NewBytes(conf.Memory.Read), decodeMemory: sched.NewBytes(conf.Memory.Decode),
 		drain: make(chan struct{}), done: make(chan struct{}),

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"sluice/sched"
@@ -22,7 +23,7 @@ type reader struct {
 	c      *conn
 	parser parser
 
-	own   [text.MaxLine]byte
+	own   []byte // of MaxLine bytes
 	buf   []byte // own, or the lease's
 	lease *sched.Buf
 	r, w  int  // buf[r:w] is received and not yet parsed
@@ -30,7 +31,7 @@ type reader struct {
 	now   time.Time
 }
 
-func newReader(c *conn) reader { return reader{c: c} }
+func newReader(c *conn) reader { return reader{c: c, own: make([]byte, text.MaxLine)} }
 
 var (
 	errClosing = errors.New("the connection is to be closed") // its answer is on its way
@@ -40,7 +41,7 @@ var (
 // run returns whether the client may still be sending: then its connection must
 // not be closed before it has read the last answer.
 func (r *reader) run(ctx context.Context) (sending bool) {
-	r.buf = r.own[:]
+	r.buf = r.own
 	r.parser.init(r)
 	err := r.loop(ctx)
 	r.parser.flush()
@@ -103,7 +104,11 @@ func (r *reader) line() ([]byte, error) {
 			}
 			return nil, r.parser.refuseUnparsed(text.LineTooLong())
 		}
-		if err := r.fill(seen > 0); err != nil {
+		var since *atomic.Int64
+		if seen > 0 {
+			since = &r.c.lineSince
+		}
+		if err := r.fill(since); err != nil {
 			return nil, err
 		}
 	}
@@ -112,14 +117,19 @@ func (r *reader) line() ([]byte, error) {
 // fill reads at least one byte behind what is buffered; there must be room, or
 // bytes already parsed to move over. Before it can wait, what the parser has
 // gathered goes on its way: nothing waits for the client's next bytes.
-// begun: a request is half received.
-func (r *reader) fill(begun bool) error {
+// since is what says how long a part of a request is half received; nil: the client owes none.
+func (r *reader) fill(since *atomic.Int64) error {
 	r.parser.flush()
-	r.makeRoom(begun)
-	if begun && r.c.frameSince.Load() == 0 {
-		r.c.frameSince.Store(time.Now().UnixNano())
+	r.makeRoom(since != nil)
+	if since != nil && since.Load() == 0 {
+		since.Store(time.Now().UnixNano())
 	}
+	if since == nil {
+		r.parser.rest()
+	}
+	r.c.input.Store(r.parser.state())
 	n, err := r.c.nc.Read(r.buf[r.w:])
+	r.c.input.Store(inputBusy)
 	r.w += n
 	r.full = r.w == len(r.buf)
 	r.now = time.Now()
@@ -143,7 +153,7 @@ func (r *reader) makeRoom(begun bool) {
 		r.r, r.w = 0, 0
 		if r.lease != nil && !r.full && !begun { // a payload that it holds may not fit the connection's own
 			r.lease.Release()
-			r.lease, r.buf = nil, r.own[:]
+			r.lease, r.buf = nil, r.own
 		}
 	}
 	if r.full && r.lease == nil {
@@ -169,7 +179,7 @@ func (r *reader) payload(n int) ([]byte, error) {
 			r.w = copy(r.buf, r.buf[r.r:r.w])
 			r.r = 0
 		}
-		if err := r.fill(true); err != nil {
+		if err := r.fill(&r.c.frameSince); err != nil {
 			return nil, err
 		}
 	}
@@ -191,6 +201,7 @@ func (r *reader) payloadInto(dst []byte) error {
 		if n >= due {
 			r.c.frameSince.Store(time.Now().UnixNano())
 			due = n + frameStep
+			r.c.input.Store(r.parser.state())
 		}
 		k, err := r.c.nc.Read(dst[n:])
 		n += k
@@ -198,6 +209,7 @@ func (r *reader) payloadInto(dst []byte) error {
 			return err
 		}
 	}
+	r.c.input.Store(inputBusy)
 	r.now = time.Now()
 	return r.eol()
 }
@@ -205,8 +217,10 @@ func (r *reader) payloadInto(dst []byte) error {
 // onTime says that a line or a payload is whole: from now on the request waits for
 // the server, and that is not the client's delay.
 func (r *reader) onTime() {
-	if r.c.frameSince.Load() != 0 {
-		r.c.frameSince.Store(0)
+	for _, since := range [...]*atomic.Int64{&r.c.lineSince, &r.c.frameSince} {
+		if since.Load() != 0 {
+			since.Store(0)
+		}
 	}
 }
 
@@ -223,10 +237,13 @@ const largeFrame = 256 << 10
 
 // skip drops n bytes and takes the end of line behind them.
 func (r *reader) skip(n int64) error {
-	for n > 0 {
-		if r.r == r.w {
+	for due := n; n > 0; {
+		if n <= due {
 			r.c.frameSince.Store(0)
-			if err := r.fill(true); err != nil {
+			due = n - frameStep
+		}
+		if r.r == r.w {
+			if err := r.fill(&r.c.frameSince); err != nil {
 				return err
 			}
 		}
@@ -242,7 +259,7 @@ func (r *reader) eol() error {
 	want := byte('\n')
 	for i := 0; ; i++ {
 		if r.r == r.w {
-			if err := r.fill(true); err != nil {
+			if err := r.fill(&r.c.frameSince); err != nil {
 				return err
 			}
 		}

@@ -37,7 +37,7 @@ func TestWholeRequestIsNotLate(t *testing.T) {
 		}
 		waitFor(t, func() bool {
 			late := true
-			s.conns.each(func(x *conn) { late = x.frameSince.Load() != 0 })
+			s.conns.each(func(x *conn) { late = x.lineSince.Load() != 0 || x.frameSince.Load() != 0 })
 			return !late
 		})
 		all.Release()

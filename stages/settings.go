@@ -39,7 +39,9 @@ func Settings() []Setting[Config] {
 		address("http", "Address of health and profiles; empty for none.", func(c *Config) *string { return &c.HTTP }),
 		address("kafka", "Address of the Kafka protocol; accepted, not served by this version.", func(c *Config) *string { return &c.Kafka }),
 		size("max_batch", "Largest payload of one BATCH or MSG request.", 1<<10, maxMessageBytes, func(c *Config) *int64 { return &c.MaxBatchBytes }),
-		count("max_connections", "Connections at once; more are answered OVERLOADED.", 1, 1<<20, func(c *Config) *int64 { return &c.MaxConnections }),
+		orWord(count("descriptors", "Files and connections that the process may hold open, in all; auto: as many as the system allows it (ulimit -n). Files get at least half of them or 1024, whichever is less, then connections up to max_connections, then files again.", 1, descriptorsMost, descriptorCount), "auto", Auto, descriptorCount),
+		count("max_connections", "Connections at once, or fewer where descriptors do not suffice; more are answered OVERLOADED.", 1, 1<<20, func(c *Config) *int64 { return &c.MaxConnections }),
+		orWord(count("max_connections_per_address", "Connections at once from one address, or one IPv6 network of 64 bits; more are answered OVERLOADED. none: no limit of its own.", 1, 1<<20, perAddress), "none", None, perAddress),
 		count("max_subscribers", "Requests that wait for new records at once (TAIL, FETCH with wait).", 1, 1<<20, func(c *Config) *int64 { return &c.MaxSubscribers }),
 		count("max_partitions", "Partitions of all topics together.", 1, 1<<16, func(c *Config) *int64 { return &c.MaxPartitions }),
 		boolean("auto_create", "Whether the first MSG or BATCH creates its topic.", func(c *Config) *bool { return &c.AutoCreate }),
@@ -58,7 +60,10 @@ func Settings() []Setting[Config] {
 		power("stages.conn.in_flight", "Commands of one connection between parser and answer; a power of two.", 2, 1<<12, func(c *Config) *int64 { return &c.Conn.InFlight }),
 		size("stages.conn.read_bytes", "Read buffer of a busy connection; an idle one has 4 KiB.", 4<<10, 1<<20, func(c *Config) *int64 { return &c.Conn.ReadBytes }),
 		size("stages.conn.group_bytes", "Neighbouring MSGs stored as one batch, at most; 0 stores each on its own.", 0, 1<<20, func(c *Config) *int64 { return &c.Conn.GroupBytes }),
-		span("stages.conn.frame_timeout", "A request that has begun must be whole by then, or bring 256 KiB more of its payload.", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.FrameTimeout }),
+		span("stages.conn.header_timeout", "A request's line that has begun must be whole by then.", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.HeaderTimeout }),
+		span("stages.conn.frame_timeout", "A payload must be whole by then, or bring 256 KiB more.", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.FrameTimeout }),
+		orWord(span("stages.conn.idle_timeout", "A connection that has no request under way for so long is closed; none: never.", time.Second, 1000*time.Hour, func(c *Config) *time.Duration { return &c.Conn.IdleTimeout }), "none", None, idleTimeout),
+		span("stages.conn.peer_timeout", "A client whose machine answers nothing for so long is gone. Where write_timeout is longer, that decides of one with answers on their way: to the kernel it looks like one that reads nothing.", 4*time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.PeerTimeout }),
 		span("stages.conn.write_timeout", "A client that takes none of its answers for so long is closed.", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.WriteTimeout }),
 		count("stages.writer.count", "Writers; a log always belongs to exactly one.", 1, 64, func(c *Config) *int64 { return &c.Writer.Count }),
 		count("stages.writer.queue", "Commands that wait for one writer.", 1, 1<<20, func(c *Config) *int64 { return &c.Writer.Queue }),
@@ -129,6 +134,10 @@ func orWord[T any](s Setting[T], word string, value int64, field func(*T) *int64
 	}
 	return s
 }
+
+func descriptorCount(c *Config) *int64 { return &c.Descriptors }
+func perAddress(c *Config) *int64      { return &c.MaxPerAddress }
+func idleTimeout(c *Config) *int64     { return (*int64)(&c.Conn.IdleTimeout) }
 
 // autoSize is a size of which the server knows a good one.
 func autoSize(set, help string, field func(*Config) *int64) Setting[Config] {

@@ -3,7 +3,6 @@ package stages
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -29,6 +28,7 @@ type stats struct {
 	syncs       atomic.Int64
 	syncErrors  atomic.Int64
 	errors      [codes]atomic.Int64 // by text.Code
+	closed      [closings]atomic.Int64
 }
 
 const codes = 32 // more than the protocol has
@@ -78,11 +78,49 @@ type Snapshot struct {
 	Syncs         int64            `json:"syncs"`
 	SyncErrors    int64            `json:"sync_errors"`
 	Errors        map[string]int64 `json:"errors"`
+	Closed        map[string]int64 `json:"closed"` // connections that the server closed by itself, by reason
+	Limits        LimitStats       `json:"limits"`
+	Files         FileStats        `json:"files"`
 	Disk          DiskStats        `json:"disk"`
 	Scrub         ScrubStats       `json:"scrub"`
 	Memory        []MemoryStats    `json:"memory"`
 	Stages        []StageStats     `json:"stages"`
 	Topics        []TopicStats     `json:"topics"`
+}
+
+// LimitStats is how the descriptors are shared out. Files is the store's part, with the
+// reserve that only appends, rolls and opening may use.
+type LimitStats struct {
+	Descriptors int `json:"descriptors"`
+	Connections int `json:"connections"`
+	Files       int `json:"files"`
+}
+
+// FileStats is the store's open files. Cached are sealed ones, kept for readers; awake
+// logs hold the files that they append to. Hits, misses and evictions are of the sealed.
+type FileStats struct {
+	Open      int   `json:"open"`
+	Bound     int   `json:"bound"`
+	Cached    int   `json:"cached"`
+	Awake     int   `json:"awake"`
+	Hits      int64 `json:"hits"`
+	Misses    int64 `json:"misses"`
+	Evictions int64 `json:"evictions"`
+	Waits     int64 `json:"waits"`
+	Sleeps    int64 `json:"sleeps"`
+}
+
+func (f FileStats) text() string {
+	return fmt.Sprintf("open=%d bound=%d cached=%d awake=%d hits=%d misses=%d evictions=%d waits=%d sleeps=%d",
+		f.Open, f.Bound, f.Cached, f.Awake, f.Hits, f.Misses, f.Evictions, f.Waits, f.Sleeps)
+}
+
+func (s *Server) fileStats() FileStats {
+	i := s.store.Files()
+	return FileStats{
+		Open: i.Open, Bound: i.Budget, Cached: i.Cached, Awake: i.Awake,
+		Hits: i.Hits, Misses: i.Misses, Evictions: i.Evictions, Waits: i.Waits, Sleeps: i.Sleeps,
+	}
 }
 
 // MemoryStats is one byte budget.
@@ -123,11 +161,17 @@ func (s *Server) snapshot() Snapshot {
 		Connections: st.connections.Load(), Subscribers: st.subscribers.Load(), Requests: st.requests.Load(),
 		Appends: st.appends.Load(), Writes: st.writes.Load(), Records: st.records.Load(), AppendedBytes: st.appendBytes.Load(),
 		Reads: st.reads.Load(), ReadBytes: st.readBytes.Load(), Syncs: st.syncs.Load(), SyncErrors: st.syncErrors.Load(),
-		Errors: map[string]int64{}, Disk: s.admission.room.stats(), Scrub: s.scrubber.snapshot(),
+		Limits: LimitStats{Descriptors: s.limits.Total, Connections: s.limits.Connections, Files: s.limits.Files + s.limits.Reserve}, Files: s.fileStats(),
+		Errors: map[string]int64{}, Closed: map[string]int64{}, Disk: s.admission.room.stats(), Scrub: s.scrubber.snapshot(),
 	}
 	for i := range st.errors {
 		if n := st.errors[i].Load(); n > 0 {
 			out.Errors[text.Code(i).String()] = n
+		}
+	}
+	for i := range st.closed {
+		if n := st.closed[i].Load(); n > 0 {
+			out.Closed[closingNames[i]] = n
 		}
 	}
 	for _, b := range s.budgets() {
@@ -207,6 +251,13 @@ func (s Snapshot) render(asJSON bool) []byte {
 			line("errors", fmt.Sprintf("code=%s count=%d", text.Code(i), n))
 		}
 	}
+	for _, why := range closingNames {
+		if n := s.Closed[why]; n > 0 {
+			line("closed", fmt.Sprintf("reason=%s count=%d", why, n))
+		}
+	}
+	line("limits", fmt.Sprintf("descriptors=%d connections=%d files=%d", s.Limits.Descriptors, s.Limits.Connections, s.Limits.Files))
+	line("files", s.Files.text())
 	line("disk", s.Disk.text())
 	line("scrub", s.Scrub.text())
 	for _, m := range s.Memory {
@@ -226,15 +277,4 @@ func (s Snapshot) render(asJSON bool) []byte {
 		line("topic", fmt.Sprintf("name=%s oldest=%d next=%d synced=%d bytes=%d segments=%d state=%s%s", t.Name, t.Oldest, t.Next, t.Synced, t.Bytes, t.Segments, t.State, reason))
 	}
 	return []byte(b.String())
-}
-
-// descriptors counts the open descriptors of this process, without the one it
-// takes to look.
-func descriptors() int {
-	for _, dir := range []string{"/proc/self/fd", "/dev/fd"} {
-		if entries, err := os.ReadDir(dir); err == nil {
-			return len(entries) - 1
-		}
-	}
-	return -1
 }

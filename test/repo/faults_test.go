@@ -46,6 +46,8 @@ var rows = []row{
 	{"C7", "two files for one range, leftovers, names of others, directories", "what is left over is taken away, what is not ours is left alone and told, and nothing is guessed"},
 	{"C8", "a segment of no length", "the last one is used, any other is a damaged range"},
 	{"C9", "marks, epochs or the identity are damaged", "one of two copies serves and mends the other; without both the log is scanned; an identity is never guessed"},
+	{"E1", "a client sends a byte now and then, or nothing, or opens connection after connection", "what it has begun has its time and then the connection is closed, with what it held; one address can be given a limit"},
+	{"E2", "a client vanishes without a word", "its connection, with what it held, is gone within a minute, whatever it was doing"},
 	{"F1", "a crash at each step of a roll", "one active segment, named by its first batch; no synced answer went out before the old segment's own sync"},
 	{"H3", "a directory of an older or newer format", "the older is migrated, also through a crash in the middle; an unknown newer one is refused before any write"},
 	{"H4", "settings are made smaller than what is stored", "what is there is served all the same"},

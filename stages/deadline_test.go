@@ -1,0 +1,172 @@
+package stages
+
+import (
+	"io"
+	"maps"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/disk/fstest"
+)
+
+// drip sends s, then b every millisecond, until the server has closed the connection.
+func drip(c *session, s, b string) {
+	c.send("%s", s)
+	if b == "" {
+		_, _ = io.Copy(io.Discard, c.in) // until its end, in whatever way
+		return
+	}
+	t := time.NewTicker(time.Millisecond)
+	defer t.Stop()
+	for range t.C {
+		if _, err := c.nc.Write([]byte(b)); err != nil {
+			return
+		}
+	}
+}
+
+// E1: a client that sends a byte now and then is closed, whichever part of a request it is in, and blank lines
+// are no requests; a client that waits for an answer is not idle.
+func TestE1SlowClientsAreClosed(t *testing.T) {
+	conf := noTicks()
+	conf.Conn.HeaderTimeout, conf.Conn.FrameTimeout = 20*time.Millisecond, 20*time.Millisecond
+	conf.Conn.IdleTimeout = 20 * time.Millisecond // which a tick sees at its second look
+	s := startServerOn(t, fstest.NewMem(), conf)
+	if got := halfClosed(t, s, "CREATE t\n"); string(got) != "OK\r\n" {
+		t.Fatalf("got %q", got)
+	}
+	follower, fetcher := dial(t, s), dial(t, s)
+	follower.send("TAIL t\n")
+	fetcher.send("FETCH t 0 wait=1h\n")
+	waitFor(t, func() bool { return s.stats.subscribers.Load() == 2 })
+	var rude sync.WaitGroup
+	for _, c := range []struct{ send, drip string }{
+		{"PING\n", "x"},
+		{"MSG t 3", "0"},
+		{"MSG t 3000\n", "x"},
+		{"MSG t 1000000\n", "x"},
+		{"BATCH t 1000000\n", "x"},
+		{"MSG a*b 1000000\n", "x"}, // skipped over
+		{"MSG t 1\nx\r", ""},
+		{"", "\n"},
+		{"PING\n", ""},
+		{"", ""},
+	} {
+		session := dial(t, s)
+		rude.Go(func() { drip(session, c.send, c.drip) })
+	}
+	waitFor(t, func() bool { return s.stats.connections.Load() == 2 })
+	want := map[string]int64{"header": 2, "frame": 5, "idle": 3}
+	if got := s.snapshot().Closed; !maps.Equal(got, want) {
+		t.Errorf("closed were %v, want %v", got, want)
+	}
+	rude.Wait()
+	writer := pipe(t, s)
+	if _, err := writer.Write([]byte("MSG t 1\nx\n")); err != nil {
+		t.Fatal(err)
+	}
+	follower.want("REC offset=0 time=* key=-1 n=1", "x")
+	if head, _ := fetcher.data(); !matches("DATA * from=0 next=1 end=1 synced=* epoch=0", head) {
+		t.Errorf("got %q", head)
+	}
+	if err := writer.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// E1: connections from one address have a limit of their own, and each that ends makes room for another.
+func TestE1ConnectionsPerAddress(t *testing.T) {
+	s := startServer(t, func(c *Config) { c.MaxPerAddress = 2 })
+	first, second := dial(t, s), dial(t, s)
+	first.quiet()
+	second.quiet()
+	third := dial(t, s)
+	third.want("ERR OVERLOADED - there are 2 connections from 127.0.0.1/32 already (max_connections_per_address)")
+	third.ended()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	if nc, err := d.Dial("tcp", s.Addr()); err != nil {
+		t.Logf("skipped: no connection from a second address of this machine: %v", err)
+	} else {
+		other := &session{t: t, nc: nc}
+		other.in = first.in
+		other.in.Reset(nc)
+		other.quiet()
+		if err := nc.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := second.nc.Close(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return s.stats.connections.Load() == 1 })
+	dial(t, s).quiet()
+}
+
+func TestClientsAreToldApart(t *testing.T) {
+	tcp := func(ip string) net.Addr {
+		a, err := net.ResolveTCPAddr("tcp", ip)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	for _, c := range []struct {
+		a    net.Addr
+		want string
+	}{
+		{tcp("192.0.2.7:1"), "192.0.2.7/32"},
+		{tcp("[::ffff:192.0.2.7]:1"), "192.0.2.7/32"},
+		{tcp("[2001:db8:1:2:3:4:5:6]:1"), "2001:db8:1:2::/64"},
+		{tcp("[fe80::1%lo]:1"), "fe80::/64"},
+		{&net.UnixAddr{Name: "x"}, "none"},
+	} {
+		got := "none"
+		if p, ok := client(c.a); ok {
+			got = p.String()
+		}
+		if got != c.want {
+			t.Errorf("%v: %s, want %s", c.a, got, c.want)
+		}
+	}
+}
+
+// E2: a client that dies while all its commands are under way is noticed, although nobody reads from it; of one that
+// has only ended its stream, the answers come soon.
+func TestE2VanishedBehindAFullPipeline(t *testing.T) {
+	s := startServer(t, func(c *Config) { c.Conn.InFlight, c.Conn.afterEOF = 2, time.Millisecond })
+	c := dial(t, s)
+	c.send("CREATE t\n")
+	c.want("OK")
+	for _, rst := range []bool{true, false} {
+		gone := dial(t, s)
+		gone.send("%s", strings.Repeat("FETCH t newest wait=1h\n", 5))
+		waitFor(t, func() bool {
+			full := false
+			s.conns.each(func(x *conn) { full = full || x.input.Load() == inputBusy && len(x.free) == 0 })
+			return full && s.stats.subscribers.Load() == 1
+		})
+		if rst {
+			if err := gone.nc.(*net.TCPConn).SetLinger(0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := gone.nc.Close(); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, func() bool { return s.stats.connections.Load() == 1 && s.stats.subscribers.Load() == 0 })
+	}
+	c.quiet()
+}
+
+// The kernel's probes and the user timeout end within the patience that is configured.
+func TestProbesFitThePatience(t *testing.T) {
+	for _, patience := range []time.Duration{4 * time.Second, 5 * time.Second, 10 * time.Second, 45 * time.Second, time.Hour} {
+		p := probes(patience)
+		if all := p.Idle + time.Duration(p.Count)*p.Interval; !p.Enable || all > patience || all < patience/2 || p.Interval < time.Second {
+			t.Errorf("%v: %+v, which is %v", patience, p, all)
+		}
+	}
+}
