@@ -5,7 +5,27 @@ import (
 
 	"sluice/client"
 	"sluice/sluicetest"
+	"sluice/wire/batch"
 )
+
+// A steady reader that shares bytes allocates nothing, neither for an answer nor for a record (I10, the client's side).
+func TestI10SharedReadingAllocatesNothing(t *testing.T) { // not parallel: it counts what the whole process allocates
+	if raceEnabled {
+		t.Skip("skipped: the race detector allocates")
+	}
+	for _, codec := range []batch.Codec{batch.None, batch.LZ4} {
+		e := answerOf(100, codec)
+		c := e.client(t)
+		run := func(answers int) float64 {
+			return testing.AllocsPerRun(2, func() { e.read(t, c, client.ConsumerOptions{ShareBytes: true}, answers) })
+		}
+		few, many := run(20), run(220)
+		if many-few > 20 { // the runtime has some of its own now and then
+			t.Errorf("%v: %v allocations for 20 answers, %v for 220", codec, few, many)
+		}
+		must(t, c.Close())
+	}
+}
 
 // Reading costs allocations by the piece, not by the record.
 func TestReadingAllocatesByThePiece(t *testing.T) { // not parallel: it counts what the whole process allocates
