@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync/atomic"
+	"time"
 )
 
 // Severity says what a finding costs.
@@ -56,6 +57,8 @@ type verifier struct {
 	o      VerifyOptions
 	report func(Finding)
 	sum    Summary
+
+	patience time.Duration // left, for files that the server seems to be writing
 }
 
 // Verify reads every byte of a data directory and reports what is wrong, in the order in which it is met. It changes
@@ -68,7 +71,7 @@ func Verify(f FS, o VerifyOptions, report func(Finding)) (Summary, error) {
 	if o.Progress == nil {
 		o.Progress = new(Progress)
 	}
-	v := &verifier{fs: f, o: o, report: report}
+	v := &verifier{fs: f, o: o, report: report, patience: 500 * time.Millisecond}
 	err := v.run()
 	return v.sum, err
 }

@@ -97,7 +97,12 @@ func (c *logCheck) small(name, lost string, load func() error) {
 // costs nothing but the proof of where the log ended.
 func (c *logCheck) marks() (bool, mark) {
 	f := Finding{Severity: Note, File: marksName, Pos: -1}
-	m, err := loadMarks(c.fs, ByTool, c.l.dir)
+	var m marks
+	var err error
+	c.calm(func() bool { // a slot that is read while it is written is neither what it was nor what it becomes
+		m, err = loadMarks(c.fs, ByTool, c.l.dir)
+		return errors.Is(err, fs.ErrNotExist) || err == nil && m.good[0] && m.good[1]
+	})
 	i := m.newest()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

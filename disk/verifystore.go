@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // node looks at what belongs to the directory as a whole. Its error: the format is newer, so nothing can be judged.
@@ -48,17 +49,30 @@ func (v *verifier) strangers() error {
 	return nil
 }
 
+// calm looks again, beside a server, at what it may have been writing just then, until there is nothing wrong with it. What
+// stays wrong, is. The patience is that of the whole run: damage stays, however long anyone looks.
+func (v *verifier) calm(look func() (fine bool)) {
+	const pause = 20 * time.Millisecond
+	for !look() && v.o.Live && v.patience > 0 {
+		time.Sleep(pause)
+		v.patience -= pause
+	}
+}
+
 // twofold looks at both copies of a small file and decodes the value. at.Severity is what it costs if neither is good, and
 // lost is what to do then. False: there is no file.
 func (v *verifier) twofold(at Finding, value any, lost string) bool {
 	good, errs := [2][]byte{}, [2]error{}
-	for i, name := range []string{at.File, at.File + secondCopy} {
-		good[i], errs[i] = readCopy(v.fs, ByTool, name)
-		if errs[i] == nil {
-			errs[i] = json.Unmarshal(good[i], value)
-		}
-	}
 	missing := func(i int) bool { return errors.Is(errs[i], fs.ErrNotExist) }
+	v.calm(func() bool {
+		for i, name := range []string{at.File, at.File + secondCopy} {
+			good[i], errs[i] = readCopy(v.fs, ByTool, name)
+			if errs[i] == nil {
+				errs[i] = json.Unmarshal(good[i], value)
+			}
+		}
+		return missing(0) && missing(1) || errors.Join(errs[:]...) == nil && string(good[0]) == string(good[1])
+	})
 	switch {
 	case missing(0) && missing(1):
 		return false
