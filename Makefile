@@ -6,7 +6,7 @@ BUILD    := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.v
 # The race detector links C; a machine without a compiler says so and tests without it.
 RACE     := $(shell if command -v "$$(go env CC)" >/dev/null 2>&1; then echo -race; fi)
 FUZZTIME ?= 30s
-TESTTIME ?= 10m
+TESTTIME ?= 20m
 
 .DEFAULT_GOAL := help
 .PHONY: build run test torture check fmt vet lint tools unit race-note tidy bench bench-full bench-smoke bench-compare fuzz cover clean help
@@ -32,7 +32,9 @@ test: build fmt vet lint tidy race-note ## everything a machine runs for a chang
 	@echo "all tests again, with -tags invariants, for coverage"
 	@$(MAKE) --no-print-directory cover
 	@$(MAKE) --no-print-directory bench-smoke
-	@$(MAKE) --no-print-directory run ONCE=1
+	@rm -rf bin/demo-data # the demo, in a folder and on ports that nobody else has
+	@$(MAKE) --no-print-directory run ONCE=1 DATA=bin/demo-data LISTEN=127.0.0.1:0 HTTP=127.0.0.1:0
+	@rm -rf bin/demo-data
 
 # Each seed tries something else; a failure prints what it takes to see it again.
 torture: build ## 100,000 crash clones in memory and 10,000 kills of the real binary (SLUICE_CLONES=, SLUICE_KILLS=, SLUICE_SEED=)
