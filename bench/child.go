@@ -51,7 +51,11 @@ func runChild(kind string) error {
 		}
 		serve = f.serve
 	case "fan":
-		serve = newFan().serve
+		f, err := newFan(spec)
+		if err != nil {
+			return err
+		}
+		serve = f.serve
 	}
 	fmt.Printf("listening %s\n", ln.Addr())
 	var wg sync.WaitGroup

@@ -20,6 +20,13 @@ func (s suite) longSteps() []step {
 	for _, r := range s.rolls() {
 		out = append(out, step{"W6 rolls " + r.ack, "sluice", r.ack, 1, 0, s.withSluice(r.run)})
 	}
+	out = append(out, s.followerSteps()...)
+	out = append(out, step{"W6 replay", "sluice", written, 1, 0, s.withServer(func(ctx context.Context, p *proc) (tally, error) {
+		return s.replay().run(ctx, s, p)
+	})})
+	out = append(out,
+		step{"W10 idle", "sluice", written, 16, 1, s.withServer(s.idle, "--set", "max_connections=11000")},
+		step{"W10 files", "sluice", written, 8, 1, func(ctx context.Context) (tally, time.Duration, error) { return s.spread().run(ctx, s) }})
 	for _, conns := range []int{1, 16} {
 		out = append(out, step{fmt.Sprintf("cost %d", conns), "sluice", "see its name", conns, 1, s.withSluice(s.costs(conns))})
 	}

@@ -14,6 +14,7 @@ import (
 type paced struct {
 	addr    string
 	request []byte
+	payload int64 // bytes of it that count as payload
 	answer  func(*bufio.Reader) error
 	rate    int // requests a second
 	d       time.Duration
@@ -48,7 +49,7 @@ func (p paced) run(ctx context.Context, start time.Time, t *tally) error {
 		if i >= p.skip {
 			record(t.hist, time.Since(due(i)))
 			t.ops++
-			t.bytes += rawRequest
+			t.bytes += p.payload
 		}
 	}
 	t.took += p.d - time.Duration(p.skip)*interval

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 )
@@ -74,6 +75,7 @@ func (s *fileSender) send(c net.Conn, name string, at int64) error {
 
 // A fan hands each message to all who follow, from memory. It knows of the text protocol what the step sends it.
 type fan struct {
+	size int64        // of a message
 	log  []byte       // of messages, one after the other; never overwritten
 	next atomic.Int64 // messages in it
 	mu   struct {
@@ -85,8 +87,11 @@ type fan struct {
 // fanMost is more messages than a step sends.
 const fanMost = 256 << 10
 
-// newFan takes address space; memory comes with the messages.
-func newFan() *fan { return &fan{log: make([]byte, fanMost*rawRequest)} }
+// newFan takes address space; memory comes with the messages. size is that of each.
+func newFan(size string) (*fan, error) {
+	n, err := strconv.ParseInt(size, 10, 32)
+	return &fan{size: n, log: make([]byte, fanMost*n)}, err
+}
 
 func (f *fan) serve(c net.Conn) {
 	defer closeQuietly(c)
@@ -96,7 +101,6 @@ func (f *fan) serve(c net.Conn) {
 		if err != nil {
 			return
 		}
-		answer := "OK\r\n"
 		switch {
 		case line[0] == 'T':
 			f.follow(c)
@@ -106,7 +110,7 @@ func (f *fan) serve(c net.Conn) {
 				return
 			}
 		}
-		if _, err := io.WriteString(c, answer); err != nil {
+		if _, err := io.WriteString(c, "OK\r\n"); err != nil {
 			return
 		}
 	}
@@ -118,8 +122,7 @@ func (f *fan) append(br *bufio.Reader) error {
 	if n == fanMost {
 		return io.ErrShortBuffer
 	}
-	at := n * rawRequest
-	if _, err := io.ReadFull(br, f.log[at:at+rawRequest]); err != nil {
+	if _, err := io.ReadFull(br, f.log[n*f.size:(n+1)*f.size]); err != nil {
 		return err
 	}
 	if _, err := br.Discard(len("\n")); err != nil {
@@ -151,8 +154,8 @@ func (f *fan) follow(c net.Conn) {
 	var head []byte
 	for at := int64(0); ; {
 		if next := f.next.Load(); next > at {
-			head = fmt.Appendf(head[:0], "DATA %d from=%d next=%d end=%d\r\n", (next-at)*rawRequest, at, next, next)
-			frame := net.Buffers{head, f.log[at*rawRequest : next*rawRequest], []byte("\r\n")}
+			head = fmt.Appendf(head[:0], "DATA %d from=%d next=%d end=%d\r\n", (next-at)*f.size, at, next, next)
+			frame := net.Buffers{head, f.log[at*f.size : next*f.size], []byte("\r\n")}
 			if _, err := frame.WriteTo(c); err != nil {
 				return
 			}

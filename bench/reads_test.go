@@ -1,15 +1,22 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"sluice/wire/batch"
 )
 
 // segments makes a folder like a log's: two sealed segments of so many bytes, and one that does not count.
@@ -168,7 +175,7 @@ func TestConsumersAsk(t *testing.T) {
 
 // What one connection sends reaches all who follow, whole and in order.
 func TestAFanHandsOn(t *testing.T) {
-	p, err := startRaw(t.Context(), "fan", "")
+	p, err := startRaw(t.Context(), "fan", strconv.Itoa(rawRequest))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,5 +208,101 @@ func TestALogThatIsTooShortIsNoLimit(t *testing.T) {
 	}
 	if _, err := startRaw(context.Background(), "files", dir); err == nil || !strings.Contains(err.Error(), "needs two") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Random reads are checked: another offset, a frame that holds something else, an error, none of them counts as an answer.
+func TestRandomReadsAreChecked(t *testing.T) {
+	w := spread{topics: 3, segments: 2, batches: 2}
+	one, err := oneBatch(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seeds := func() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
+	rng := seeds()
+	rng.IntN(w.topics)
+	at := uint64(rng.IntN(w.segments * w.batches)) // what readSome asks for
+	frame := func(base, from, next uint64) string {
+		batch.SetBase(one, base, 0)
+		return fmt.Sprintf("DATA %d from=%d next=%d end=9\r\n%s\r\n", len(one), from, next, one)
+	}
+	for name, c := range map[string]struct {
+		answer string
+		fine   bool
+	}{
+		"right":           {frame(at, at, at+1), true},
+		"another batch":   {frame(at+1, at, at+1), false},
+		"another answer":  {frame(at, at+1, at+1), false},
+		"nothing":         {fmt.Sprintf("DATA 0 from=%d next=%d end=9\r\n\r\n", at, at), false},
+		"an error":        {"ERR CORRUPT from=0 next=9 - bad\r\n", false},
+		"a damaged batch": {strings.Replace(frame(at, at, at+1), string(one[len(one)-9:]), "123456789", 1), false},
+	} {
+		if _, err := w.readSome(io.Discard, bufio.NewReader(strings.NewReader(c.answer)), seeds()); (err == nil) != c.fine {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Laid topics are segments in a row, and nothing of what a log begins with is left.
+func TestLaidTopicsAreDense(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"00000000000000000000.log", "next.seg", "marks", "epochs"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one, err := oneBatch(1)
+	if err == nil {
+		err = spread{segments: 3, batches: 2}.lay(dir, one, 7)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var next uint64
+	files := contents(t, dir)
+	for ; next < 6; next += 2 {
+		b := []byte(files[segmentFile(dir, next)])
+		for i := range uint64(2) {
+			h, err := batch.Verify(b[int(i)*len(one):])
+			if err != nil || h.BaseOffset != next+i || h.Epoch != 7 {
+				t.Errorf("batch %d: %+v, %v", next+i, h, err)
+			}
+		}
+	}
+	if len(files) != 4 {
+		t.Errorf("there are %d files, should be three segments and the epochs", len(files))
+	}
+}
+
+func TestProcessesAreLookedAt(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("skipped: what another process uses is known on Linux only")
+	}
+	p, err := startRaw(t.Context(), "echo", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := p.cmd.Process.Pid
+	w := watchFiles(pid)
+	cpu, err1 := cpuOf(pid)
+	now, most, err2 := residentOf(pid)
+	_, err3 := diskReadsOf(pid)
+	c, err4 := dial(t.Context(), p.addr)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		t.Fatal(err)
+	}
+	closeQuietly(c)
+	open, err := openFilesOf(pid)
+	if cpu <= 0 || now < 1<<20 || most < now || err != nil || open < 4 {
+		t.Errorf("CPU %v, resident %d, at most %d, %d files, %v", cpu, now, most, open, err)
+	}
+	if n, err := w.end(); err != nil || n < open-1 {
+		t.Errorf("%d files at once, %d at the end, %v", n, open, err)
+	}
+	if _, err := p.stop(); err != nil {
+		t.Error(err)
+	}
+	if _, err := cpuOf(pid); err == nil {
+		t.Error("a process that has ended has no clock")
 	}
 }

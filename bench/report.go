@@ -93,9 +93,13 @@ func mbps(r row) float64 { return r.MBps }
 
 // against divides a figure of sluice by one of another step.
 func against(name string, by func(row) float64, other, system string) func(figure) (float64, bool) {
+	return between(name, "sluice", by, other, system)
+}
+
+func between(name, system string, by func(row) float64, other, otherSystem string) func(figure) (float64, bool) {
 	return func(f figure) (float64, bool) {
-		a, okA := f(name, "sluice")
-		b, okB := f(other, system)
+		a, okA := f(name, system)
+		b, okB := f(other, otherSystem)
 		if !okA || !okB || by(b) == 0 {
 			return 0, false
 		}
@@ -141,6 +145,17 @@ var ratios = []ratio{
 	{"W7 8 drained", "MB/s to raw sendfile", false, 0.9, against("W7 8 drained", mbps, "sendfile 8 drained", "raw")},
 	{"W7 1 drained", cpuPerGB, true, 0, amount("W7 1 drained", "sluice", cpuPerGB)},
 	{"W7 8 drained", cpuPerGB, true, 0, amount("W7 8 drained", "sluice", cpuPerGB)},
+	{"W8 1,000 followers", "p99 of delivery to the bare fan's", true, 0, against("W8 1,000 followers", p99, "W8 1,000 followers", "raw")},
+	{"W8 1,000 followers", "p99 of the ack to the bare fan's", true, 0, against("W8 1,000 followers, ack", p99, "W8 1,000 followers, ack", "raw")},
+	{"W8 1,000 followers", "seconds to the p99 of delivery", true, 0, seconds("W8 1,000 followers", p99)},
+	{"W8 1,000 followers", "seconds to the p99 of the ack", true, 0, seconds("W8 1,000 followers, ack", p99)},
+	{"W6 replay", "p99.9 to the turns without", true, 1.5, against("W6 replay", p999, "W6 replay, none", "sluice")},
+	{"bare pipeline", "the same for it, beside raw sendfile", true, 0, between("W6 replay", "raw", p999, "W6 replay, none", "raw")},
+	{"W10 idle", "W2: rate to the server without", false, 0.9, against("W10 idle, W2", rate, "W10 idle, W2, none", "sluice")},
+	{"W10 idle", "W1: p99 to the server without", true, 1.1, against("W10 idle, W1", p99, "W10 idle, W1, none", "sluice")},
+	{"W10 idle", perIdle, true, 20, amount("W10 idle, W2", "sluice", perIdle)},
+	{"W10 files", mostFiles, true, 256, amount("W10 files", "sluice", mostFiles)},
+	{"W10 files", aboveEmpty, true, 64, amount("W10 files", "sluice", aboveEmpty)},
 	{"W6 rolls written", "p99.9 to the turns without", true, 1.5, against("W6 rolls written", p999, "W6 rolls written, none", "sluice")},
 	{"W6 rolls written", "max to the turns without", true, 0, against("W6 rolls written", most, "W6 rolls written, none", "sluice")},
 	{"W6 rolls synced", "p99.9 to the turns without", true, 1.5, against("W6 rolls synced", p999, "W6 rolls synced, none", "sluice")},
@@ -169,10 +184,12 @@ func amount(name, system, what string) func(figure) (float64, bool) {
 }
 
 // slowest is the longest of a step, in seconds: where a goal is a time, not a ratio.
-func slowest(name string) func(figure) (float64, bool) {
+func slowest(name string) func(figure) (float64, bool) { return seconds(name, most) }
+
+func seconds(name string, by func(row) float64) func(figure) (float64, bool) {
 	return func(f figure) (float64, bool) {
 		r, ok := f(name, "sluice")
-		return float64(r.Max) / 1e9, ok
+		return by(r) / 1e9, ok
 	}
 }
 

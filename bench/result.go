@@ -17,6 +17,7 @@ type tally struct {
 
 	name   string  // of the row; "" is the step's
 	system string  // likewise
+	level  string  // likewise, its durability
 	conns  int     // likewise; 0 is the step's
 	note   string  // what the figures do not say: under which condition they came about
 	beside []tally // what the same run measured besides, alternating with this: each is a row of its own
@@ -68,7 +69,9 @@ func rowsOf(round int, s step, t tally, cpu time.Duration) (rows []row, err erro
 		if err != nil {
 			return nil, err
 		}
-		r.ServerCPU = cmp.Or(t.cpu, cpu).Seconds()
+		if r.ServerCPU = t.cpu.Seconds(); t.cpu == 0 && r.System == s.system {
+			r.ServerCPU = cpu.Seconds()
+		}
 		rows = append(rows, r)
 	}
 	return rows, nil
@@ -81,7 +84,7 @@ func newRow(round int, s step, t tally) (row, error) {
 	}
 	sec := t.took.Seconds()
 	return row{
-		Time: time.Now().UTC(), Round: round, Name: cmp.Or(t.name, s.name), System: cmp.Or(t.system, s.system), Durability: s.durability,
+		Time: time.Now().UTC(), Round: round, Name: cmp.Or(t.name, s.name), System: cmp.Or(t.system, s.system), Durability: cmp.Or(t.level, s.durability),
 		Connections: cmp.Or(t.conns, s.conns), InFlight: s.inFlight, Seconds: sec, Ops: t.ops,
 		Rate: float64(t.ops) / sec, MBps: float64(t.bytes) / sec / 1e6,
 		P50: t.hist.ValueAtQuantile(50), P90: t.hist.ValueAtQuantile(90), P99: t.hist.ValueAtQuantile(99),

@@ -72,6 +72,6 @@ func segments(ctx context.Context, addr, topic string) (int, error) {
 }
 
 func (r rolls) turn(ctx context.Context, addr, topic string, t *tally) error {
-	p := paced{addr: addr, request: messageTo(topic, r.ack), answer: sluiceAnswer, rate: r.rate, d: r.phase}
+	p := paced{addr: addr, request: messageTo(topic, r.ack), payload: rawRequest, answer: sluiceAnswer, rate: r.rate, d: r.phase}
 	return p.run(ctx, time.Now().Add(10*time.Millisecond), t)
 }

@@ -185,8 +185,10 @@ func number(line []byte, name string) (uint64, error) {
 // message is a MSG request of 1 KiB.
 func message(ack string) []byte { return messageTo(topic, ack) }
 
-func messageTo(topic, ack string) []byte {
-	return append(fmt.Appendf(nil, "MSG %s %d ack=%s\n", topic, rawRequest, ack), append(noise(rawRequest), '\n')...)
+func messageTo(topic, ack string) []byte { return messageOf(topic, ack, rawRequest) }
+
+func messageOf(topic, ack string, size int) []byte {
+	return append(fmt.Appendf(nil, "MSG %s %d ack=%s\n", topic, size, ack), append(noise(size), '\n')...)
 }
 
 // records64k is a BATCH request of about 64 KiB, and how many bytes of values it holds.

@@ -84,8 +84,7 @@ func (s suite) load(conns, inFlight int, request []byte, payload int, answer fun
 
 // raw is a limit with a server of ours that does nothing.
 func (s suite) raw(name, kind, durability string, conns int) step {
-	discard := func(br *bufio.Reader) error { _, err := br.Discard(rawAnswer); return err }
-	l := s.load(conns, 1, noise(rawRequest), rawRequest, discard)
+	l := s.load(conns, 1, noise(rawRequest), rawRequest, rawAnswered)
 	return step{name, "raw", durability, conns, 1, func(ctx context.Context) (tally, time.Duration, error) {
 		p, err := startRaw(ctx, kind, filepath.Join(s.dir, "raw"))
 		if err != nil {
@@ -93,6 +92,12 @@ func (s suite) raw(name, kind, durability string, conns int) step {
 		}
 		return finish(p, func() (tally, error) { return l.run(ctx, p.addr) })
 	}}
+}
+
+// rawAnswered takes a raw server's answer.
+func rawAnswered(br *bufio.Reader) error {
+	_, err := br.Discard(rawAnswer)
+	return err
 }
 
 // files is a limit that needs no server.

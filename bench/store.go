@@ -129,19 +129,24 @@ func (s *store) begin(ctx context.Context, bin string) (epoch int32, err error) 
 	if _, err := fmt.Sscan(head["epoch"], &epoch); err != nil {
 		return 0, fmt.Errorf("HEAD: epoch %q: %w", head["epoch"], err)
 	}
-	found, err := os.ReadDir(s.logDir())
+	return epoch, unlay(s.logDir())
+}
+
+// unlay removes what a log has begun with: the empty segment, its spare, and marks that speak of them. Without marks the
+// last segment is scanned.
+func unlay(dir string) error {
+	found, err := os.ReadDir(dir)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	for _, e := range found {
-		// The empty segment, its spare, and marks that speak of them. Without marks the last segment is scanned.
 		if ext := filepath.Ext(e.Name()); ext == ".log" || ext == ".seg" || ext == ".idx" || strings.HasPrefix(e.Name(), "marks") {
-			if err := os.Remove(filepath.Join(s.logDir(), e.Name())); err != nil {
-				return 0, err
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return err
 			}
 		}
 	}
-	return epoch, nil
+	return nil
 }
 
 // zeroBatch is a batch of one record of zeros, and the part of it that is not zeros.
@@ -297,7 +302,12 @@ func (s *store) cool(whole bool) (how string, err error) {
 	if whole && forgetAll() == nil { // the note tells which of the two it was
 		return "the machine's pages, names and inodes dropped (drop_caches)", nil
 	}
-	return "each file's pages dropped (posix_fadvise)", filepath.WalkDir(s.dir, func(name string, d fs.DirEntry, err error) error {
+	return "each file's pages dropped (posix_fadvise)", forgetFolder(s.dir)
+}
+
+// forgetFolder has the kernel drop the pages of all files in a folder. They must be synced.
+func forgetFolder(dir string) error {
+	return filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}

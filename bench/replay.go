@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+// The reading part of W6: a producer at a fixed rate, with and without ten consumers that replay what is not cached, in
+// turns. The same is done to the bare pipeline, beside which another process sends the same files: what a machine
+// of few cores does to any producer while its disk, its loopback and ten consumers are busy is no fault of the server.
+
+const (
+	oldTopic     = "old"
+	replayers    = 10
+	replayPhase  = 2 * time.Second
+	replaySettle = 200 * time.Millisecond // between the begin of the replay and that of the measured turn
+	fromDisk     = "share of the replayed bytes that came from the disk"
+	replayed     = "MB/s replayed"
+)
+
+type replay struct {
+	rate, turns int
+	size        int64 // of what is replayed: more than ten consumers read in one turn
+	phase       time.Duration
+}
+
+func (s suite) replay() replay {
+	if s.small {
+		return replay{rate: 500, turns: 1, size: 3 << 20, phase: 100 * time.Millisecond}
+	}
+	return replay{rate: 5000, turns: 10, size: 6 << 30, phase: replayPhase}
+}
+
+// A replaySide is a producer's load, alone or beside a replay.
+type replaySide struct {
+	tally
+	load  paced
+	crowd *crowd // nil: alone
+	pid   int    // who reads from the disk
+	disk  int64
+	share share // all turns'
+}
+
+func (r replay) run(ctx context.Context, s suite, p *proc) (tally, error) {
+	old := filepath.Join(p.dir, "topics", oldTopic, "0")
+	next, err := s.fill(ctx, p.addr, oldTopic, r.size, 62)
+	if err != nil {
+		return tally{}, err
+	}
+	if _, err := ask(ctx, p.addr, "CREATE "+topic); err != nil {
+		return tally{}, err
+	}
+	sender, err := startRaw(ctx, "files", old)
+	if err != nil {
+		return tally{}, err
+	}
+	defer sender.kill()
+	bare, err := startRaw(ctx, "pipeline", filepath.Join(s.dir, "raw"))
+	if err != nil {
+		return tally{}, err
+	}
+	sides := r.sides(p, sender, bare, next)
+	for turn := range r.turns {
+		for _, side := range sides {
+			if err := side.turn(ctx, old, turn == 0 && r.turns > 1); err != nil {
+				return tally{}, errors.Join(fmt.Errorf("%s: %w", side.name, err), orNil(bare.stop()))
+			}
+		}
+	}
+	if _, err := bare.stop(); err != nil {
+		return tally{}, err
+	}
+	var rows []tally
+	for _, side := range sides {
+		if side.crowd != nil && side.share.All > 0 {
+			side.figures = map[string]float64{
+				replayed: float64(side.share.Bytes) / 1e6 / side.share.Took.Seconds(), fromDisk: float64(side.disk) / float64(side.share.All)}
+		}
+		rows = append(rows, side.tally)
+	}
+	first := rows[0]
+	first.beside = rows[1:]
+	return first, nil
+}
+
+func orNil(_ time.Duration, err error) error { return err }
+
+func (r replay) sides(p, sender, bare *proc, next uint64) []*replaySide {
+	ours := paced{addr: p.addr, request: message("written"), payload: rawRequest, answer: sluiceAnswer, rate: r.rate, d: r.phase}
+	theirs := paced{addr: bare.addr, request: noise(rawRequest), payload: rawRequest, answer: rawAnswered, rate: r.rate, d: r.phase}
+	read := crowd{Kind: "fetch", Addr: p.addr, Topic: oldTopic, Conns: replayers, Step: next / replayers, Bytes: fetchBytes, Drain: true, Warm: replaySettle}
+	stream := crowd{Kind: "stream", Addr: sender.addr, Conns: replayers, Drain: true, Warm: replaySettle}
+	side := func(name, system string, load paced, c *crowd, reader *proc) *replaySide {
+		level := written
+		if system == "raw" {
+			level = pageCache
+		}
+		return &replaySide{tally: tally{name: name, system: system, level: level, hist: newHist()}, load: load, crowd: c, pid: reader.cmd.Process.Pid}
+	}
+	return []*replaySide{
+		side("W6 replay", "sluice", ours, &read, p),
+		side("W6 replay, none", "sluice", ours, nil, p),
+		side("W6 replay", "raw", theirs, &stream, sender),
+		side("W6 replay, none", "raw", theirs, nil, sender),
+	}
+}
+
+// turn drops what is replayed from the page cache, begins the replay, and measures the producer. The first turn warms up.
+func (r *replaySide) turn(ctx context.Context, old string, warm bool) (err error) {
+	if err := forgetFolder(old); err != nil {
+		return err
+	}
+	to := &r.tally
+	if warm {
+		to = &tally{hist: newHist()}
+	}
+	if r.crowd == nil {
+		return r.load.run(ctx, time.Now().Add(replaySettle), to)
+	}
+	g, err := r.crowd.gather(ctx)
+	if err != nil {
+		return err
+	}
+	before, err := diskReadsOf(r.pid)
+	if err == nil {
+		err = g.begin(time.Now())
+	}
+	if err == nil {
+		err = r.load.run(ctx, time.Now().Add(replaySettle), to)
+	}
+	after, diskErr := diskReadsOf(r.pid)
+	got, _, endErr := g.end()
+	r.disk += after - before
+	r.share.All, r.share.Bytes, r.share.Took = r.share.All+got.All, r.share.Bytes+got.Bytes, r.share.Took+got.Took
+	return errors.Join(err, diskErr, endErr)
+}
