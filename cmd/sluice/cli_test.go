@@ -265,7 +265,7 @@ func TestGapsAreShown(t *testing.T) {
 	at := []string{"read", "t", "--server", srv.Addr}
 
 	status, out, errs := sluice(t, "", at...)
-	if status != exitFailure || out != "value-0\nvalue-1\n" || !strings.HasSuffix(errs, "with --skip-gaps record 2 is left out; or go on behind them with --from 3\n") {
+	if status != exitFailure || out != "value-0\nvalue-1\n" || !strings.HasSuffix(errs, "with --skip-gaps record 2 is left out; or go on behind with --from 3\n") {
 		t.Errorf("status %d, %q, %q", status, out, errs)
 	}
 	status, out, errs = sluice(t, "", append(at, "--skip-gaps")...)

@@ -142,7 +142,7 @@ func explain(err error) error {
 	var outside *client.OutOfRangeError
 	switch {
 	case errors.As(err, &gap):
-		return fmt.Errorf("%w; with --skip-gaps %s; or go on behind them with --from %d", err, leftOut(gap), gap.Next)
+		return fmt.Errorf("%w; with --skip-gaps %s; or go on behind with --from %d", err, leftOut(gap), gap.Next)
 	case errors.As(err, &outside) && outside.Oldest == outside.Next:
 		return fmt.Errorf("%w; the log is empty, and its next record gets the offset %d", err, outside.Next)
 	case errors.As(err, &outside):

@@ -20,7 +20,7 @@ import (
 )
 
 // documents are the pages whose commands are run, from the top of the repository.
-var documents = []string{"README.md", "docs/event-log.md", "docs/durability.md", "docs/damage.md"}
+var documents = []string{"README.md", "docs/event-log.md", "docs/pub-sub.md", "docs/durability.md", "docs/damage.md"}
 
 func TestMain(m *testing.M) { os.Exit(process.Main(m)) }
 
