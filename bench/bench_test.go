@@ -33,17 +33,21 @@ func TestMain(m *testing.M) {
 }
 
 func shortSuite(t *testing.T) suite {
-	// Long enough that something is answered on a machine with much else to do.
 	return suite{dir: t.TempDir(), measure: 500 * time.Millisecond}
 }
 
 func TestRawStepsMeasureSomethingAndLeaveNothing(t *testing.T) {
 	s := shortSuite(t)
-	for _, st := range s.steps() {
+	longer := s
+	longer.measure = 30 * time.Second // in which something is answered on a machine with much else to do, too
+	for i, st := range s.steps() {
 		if st.system != "raw" {
 			continue
 		}
 		tally, _, err := st.run(context.Background())
+		if err == nil && tally.ops == 0 {
+			tally, _, err = longer.steps()[i].run(context.Background())
+		}
 		if err != nil {
 			t.Fatalf("%s: %v", st.name, err)
 		}

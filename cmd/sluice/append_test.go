@@ -159,6 +159,17 @@ func (s *slow) Read(p []byte) (int, error) {
 	return s.rest.Read(p)
 }
 
+// behind gives nothing before something has happened.
+type behind struct {
+	event <-chan struct{}
+	r     io.Reader
+}
+
+func (b behind) Read(p []byte) (int, error) {
+	<-b.event
+	return b.r.Read(p)
+}
+
 // --resume can't be exact when somebody else appends, too, and says so.
 func TestResumeTellsForeignRecords(t *testing.T) {
 	t.Parallel()
@@ -214,7 +225,9 @@ func TestResumeAfterKill(t *testing.T) {
 	dir := t.TempDir()
 	srv := serve(t, dir)
 
-	in := &slow{strings.NewReader(text[:half]), strings.NewReader(text[half:]), make(chan struct{}), make(chan struct{})}
+	last, killed := len(text)-len("\n"), make(chan struct{})
+	rest := io.MultiReader(strings.NewReader(text[half:last]), behind{killed, strings.NewReader(text[last:])})
+	in := &slow{strings.NewReader(text[:half]), rest, make(chan struct{}), make(chan struct{})}
 	reached := in.reached
 	var out, errs bytes.Buffer
 	status := make(chan int)
@@ -223,8 +236,9 @@ func TestResumeAfterKill(t *testing.T) {
 	}()
 	<-reached
 	waitForRecords(t, srv.addr, "t", uint64(lines/10))
-	close(in.proceed) // what follows is under way, or not yet, when the server is killed
+	close(in.proceed) // what follows is under way, or not yet, when the server is killed; its end never is
 	srv.kill()
+	close(killed)
 	if got := <-status; got != exitFailure || !strings.Contains(errs.String(), "go on with --resume") {
 		t.Fatalf("status %d: %s", got, errs.String())
 	}

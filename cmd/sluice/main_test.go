@@ -127,7 +127,7 @@ func (p *process) kill() {
 // status waits for the end of the process.
 func (p *process) status() int {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // some take all there is of Go's sources
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = p.cmd.Process.Kill() }) // it may have ended just now
 	defer stop()
