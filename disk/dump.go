@@ -93,7 +93,7 @@ func (d *dumper) log() error {
 		if d.o.From >= end && i+1 < len(segs) {
 			continue
 		}
-		to, err := d.file(s, end, i+1 == len(segs) && !d.c.spare)
+		to, err := d.file(s, end, i+1 == len(segs))
 		if err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func (d *dumper) tail(segs []logFile, end uint64) error {
 		base, used, err := d.spare()
 		if err != nil || used && base == end || !d.o.Live {
 			if err == nil {
-				_, err = d.file(logFile{end, spareName}, end, true)
+				_, err = d.file(logFile{end, spareName}, d.c.known.markIn(end).off, true)
 			}
 			return err
 		}
@@ -126,7 +126,7 @@ func (d *dumper) tail(segs []logFile, end uint64) error {
 		default:
 			return nil
 		}
-		to, err := d.file(next, next.base, true)
+		to, err := d.file(next, d.c.known.markIn(next.base).off, true)
 		if err != nil || to <= end {
 			return err
 		}
@@ -175,10 +175,16 @@ func (d *dumper) file(s logFile, end uint64, last bool) (to uint64, err error) {
 	if err != nil {
 		return end, fmt.Errorf("dump %s: %w", d.l.path(s.name), err)
 	}
-	return d.walk(k, s.name)
+	judged := uint64(maxOffset)
+	if d.o.Live && last {
+		judged = end
+	}
+	return d.walk(k, s.name, judged)
 }
 
-func (d *dumper) walk(k *walk, name string) (to uint64, err error) {
+// walk visits the pieces of a file. From the offset `judged` on a server may be writing: what is no batch there is one
+// that was looked at too early, and no damage.
+func (d *dumper) walk(k *walk, name string, judged uint64) (to uint64, err error) {
 	for p, err := range k.pieces() {
 		if err != nil {
 			return k.at.off, fmt.Errorf("dump %s at %d: %w", d.l.path(name), p.at.pos, err)
@@ -188,12 +194,15 @@ func (d *dumper) walk(k *walk, name string) (to uint64, err error) {
 		}
 		out := DumpPiece{Kind: DumpBatch, File: d.l.path(name), Pos: p.at.pos, End: p.after.pos, From: p.at.off, Next: p.after.off,
 			Why: p.why, Header: p.head, Records: d.records(p)}
-		switch p.kind {
-		case pieceHole:
+		switch {
+		case p.kind == pieceWhole:
+		case p.at.off >= judged:
+			out.Kind, out.Why = DumpTorn, "the server is writing here: not judged"
+		case p.kind == pieceHole:
 			out.Kind = DumpDamage
-		case pieceTorn:
+		case p.kind == pieceTorn:
 			out.Kind, out.Why = DumpTorn, "no whole batch"
-		case pieceBehind:
+		case p.kind == pieceBehind:
 			out.Kind, out.Why = DumpTorn, "behind the offset where the next segment begins"
 		}
 		if err := d.visit(out); err != nil {
@@ -246,6 +255,6 @@ func (d *dumper) single(name string) (err error) {
 			return err
 		}
 	}
-	_, err = d.walk(k, name)
+	_, err = d.walk(k, name, maxOffset)
 	return err
 }

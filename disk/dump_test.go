@@ -93,6 +93,58 @@ func TestC2C6DumpGoesOnBehindDamage(t *testing.T) {
 	}
 }
 
+// newSpared is a log whose server was killed when the mark stood inside the last segment, and the next one was ready.
+func newSpared(t *testing.T) *sick {
+	t.Helper()
+	mem := fstest.NewMem()
+	e := newEnv(t, mem, small)
+	s := &sick{t: t, want: fill(t, e, 20, 0)}
+	_, err := e.l.Sync()
+	must(t, err)
+	must(t, e.l.Mark(disk.ByFlusher))
+	for !exists(t, mem, spare) {
+		x := rec{int64(e.l.Next()), strings.Repeat("y", 100)}
+		e.append(t, build(t, x))
+		s.want = append(s.want, x)
+	}
+	s.fs = mem.Kill()
+	s.look()
+	return s
+}
+
+// TestDumpBehindTheMark: what is whole behind the durable mark is shown; what is not is damage when nobody writes there,
+// and is not judged beside a server. Before the mark it is damage always.
+func TestDumpBehindTheMark(t *testing.T) {
+	hole := func(s *sick) { s.flip(s.last(), len(s.all[s.last()])-3, 70) }
+	for _, c := range []struct {
+		name  string
+		from  func(t *testing.T) *sick
+		spoil func(s *sick)
+		live  bool
+		want  string // the one line that is no row of batches
+	}{
+		{"with a spare", newSpared, func(*sick) {}, false, ""},
+		{"with a spare, live", newSpared, func(*sick) {}, true, ""},
+		{"a hole", newKilled, hole, false, "damage next.seg@23765+173 [397,398): the batch there is damaged"},
+		{"a hole, live", newKilled, hole, true, "torn next.seg@23765+173 [397,398): the server is writing here"},
+		{"a torn end, live", newKilled, func(s *sick) { s.flip(s.last(), len(s.all[s.last()])-1, 70) }, true,
+			"torn next.seg@24111+172 [399,399): the server is writing here"},
+		{"before the mark, live", newKilled, func(s *sick) { s.flip(s.last(), 2, 70) }, true, "damage next.seg@"},
+		{"a sealed one, live", newKilled, func(s *sick) { s.flip(0, 2, 70) }, true, "damage 00000000000000000000.log@"},
+	} {
+		s := c.from(t)
+		c.spoil(s)
+		lines, values := dump(t, s.fs, disk.DumpOptions{Topic: "t", Live: c.live})
+		rest := slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, "[") })
+		if c.want == "" && len(rest) > 0 || c.want != "" && (len(rest) != 1 || !strings.HasPrefix(rest[0], c.want)) {
+			t.Errorf("%s: got %q, want %q", c.name, rest, c.want)
+		}
+		if c.want == "" && len(values) != len(s.want) {
+			t.Errorf("%s: %d records of %d", c.name, len(values), len(s.want))
+		}
+	}
+}
+
 // TestDumpOfAFile: a single file tells its offsets itself, whatever it is called and wherever it begins.
 func TestDumpOfAFile(t *testing.T) {
 	s := newSick(t)
