@@ -42,7 +42,7 @@ func TestAnswersBytes(t *testing.T) {
 		{fault(Error{Code: CodeOutOfRange, Text: "gone", Fields: []Field{{"oldest", "5"}, {"next", "9"}}}, 3), "ERR OUT_OF_RANGE req=3 oldest=5 next=9 - gone\r\n"},
 		{fault(Error{Code: CodeBadSetting, Text: "no", Fields: []Field{{"name", "a b%"}}}, 0), "ERR BAD_SETTING name=a%20b%25 - no\r\n"},
 		{fault(Error{Code: CodeBadSetting, Text: "no", Fields: []Field{{"name", strings.Repeat("%", 300)}}}, 0), "ERR BAD_SETTING name=" + strings.Repeat("%25", 85) + "... - no\r\n"},
-		{fault(Error{Code: CodeUnknown, Text: "write: a - b\r\nOK %0Aé\x00"}, 0), "ERR UNKNOWN - write: a - b%0D%0AOK %0A%C3%A9%00\r\n"},
+		{fault(Error{Code: CodeUnknown, Text: "write: a - b\r\nOK %0Aé\x00"}, 0), "ERR UNKNOWN - write: a - b%0D; OK %0A%C3%A9%00\r\n"},
 		{fault(Error{Code: CodeUnknown, Text: strings.Repeat("x", 2000)}, 0), "ERR UNKNOWN - " + strings.Repeat("x", 1024) + "...\r\n"},
 		{fault(Error{Code: CodeUnknown}, 0), "ERR UNKNOWN - \r\n"},
 	} {

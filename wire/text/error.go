@@ -98,16 +98,20 @@ func appendErrorBody(dst []byte, e *Error, req uint64) []byte {
 	return appendText(append(dst, " - "...), e.Text)
 }
 
-// appendText keeps '%' and spaces: a word that is echoed in a text was encoded when it was put there.
+// appendText keeps '%' and spaces: a word that is echoed in a text was encoded when it was put there. Errors that were
+// joined have a line end between them; on one line they are parts of a sentence.
 func appendText(dst []byte, s string) []byte {
 	end := len(dst) + maxErrorText
 	for i := range len(s) {
 		if len(dst) >= end {
 			return append(dst, "..."...)
 		}
-		if c := s[i]; c == ' ' || c == '%' {
+		switch c := s[i]; c {
+		case ' ', '%':
 			dst = append(dst, c)
-		} else {
+		case '\n':
+			dst = append(dst, "; "...)
+		default:
 			dst = appendEscapedByte(dst, c)
 		}
 	}
