@@ -4,7 +4,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"sluice/disk"
 	"sluice/sched"
 	"sluice/wire/text"
 )
@@ -19,7 +18,9 @@ const (
 	opTick               // flusher: look which logs are due
 	opMaintain           // roller: allocation, spare, sealing
 	opAdvance            // notifier: the log has a new end
-	opRead               // reader pool: one chunk
+	opLocate             // reader pool: find, check and warm whole batches
+	opPin                // reader pool: the same batches again, from where their sending was broken off
+	opRead               // reader pool: their bytes
 	opResolve            // reader pool: the offset of a time
 	opControl            // controller: the verb
 	opAdopt              // flusher: a log to look after
@@ -53,9 +54,10 @@ type command struct {
 	durable uint64 // answer: the synced watermark
 	reached text.Ack
 
-	err   *text.Error // answer: instead of a success
-	read  readRequest
-	admin *adminRequest
+	err      *text.Error // answer: instead of a success
+	read     readRequest
+	delivery *delivery // of the responder that carries out the read
+	admin    *adminRequest
 }
 
 // readRequest is the part of a command that READ, FETCH and TAIL need.
@@ -65,14 +67,6 @@ type readRequest struct {
 	wait                     time.Duration
 	raw                      bool
 	interrupted              atomic.Bool // TAIL: the client has sent something
-
-	// between responder and reader pool
-	offset uint64
-	buf    *sched.Buf
-	space  []byte // the part of buf that takes the batches
-	cursor disk.Cursor
-	chunk  disk.Chunk
-	fault  error
 }
 
 // adminRequest is the part of a command that administration needs. These are

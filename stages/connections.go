@@ -141,7 +141,7 @@ func (c *conn) overdue(now time.Time, conf ConnConfig) (why closing, over bool) 
 		return closedHeader, true
 	case late(c.frameSince.Load(), conf.FrameTimeout):
 		return closedFrame, true
-	case late(c.writeSince.Load(), conf.WriteTimeout):
+	case late(c.writeSince.Load(), conf.WriteTimeout) && c.responder.sender.stuck(now):
 		return closedWrite, true
 	}
 	at := c.input.Load()

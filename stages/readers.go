@@ -3,36 +3,69 @@ package stages
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
+
+	"sluice/disk"
 )
 
-// readers is a bounded pool: its size is the number of disk reads at once, so
-// that cold reads take neither threads nor the disk from the rest. In: reads
-// from the responders, each with a buffer of its own, so that a worker never
-// waits for a slow client's memory. Out: the same reads, with whole batches.
-// Ends when its inbox is closed.
+// readers is a bounded pool, and the only place of the read path that waits for a
+// disk: its size is the number of cold reads at once, and no hot one stands behind
+// them. In: from the responders, what could not be had from memory. Out: the same
+// commands, their bytes checked, in memory, and their file pinned. Ends when its
+// inbox is closed.
 type readers struct {
-	in    chan *command
-	stats *stats
+	in      chan *command
+	permits chan struct{} // sendfilesMax of them
+	stats   *stats
+
+	// For STATS; any goroutine.
+	cold     atomic.Int64 // what the pool was asked for
+	sendfile atomic.Int64 // bytes that went from file to socket
+	parked   atomic.Int64 // responders that wait for their client now, and hold nothing
+	cut      atomic.Int64 // answers that could not be finished, and their connections with them
 }
 
+// sendfilesMax is how many sendfiles, or reads in their stead, run at once. Each is
+// a thread of its own where it has to wait for the disk after all, because the bytes
+// were evicted behind the check; Go dies of 10,000 threads (R10). Where there is no
+// such wait, more of them than cores win nothing.
+const sendfilesMax = 64
+
 func newReaders(c ReadersConfig, s *stats) *readers {
-	return &readers{in: make(chan *command, c.Queue), stats: s}
+	return &readers{in: make(chan *command, c.Queue), permits: make(chan struct{}, sendfilesMax), stats: s}
 }
 
 // Run serves one read after the other; several goroutines run it.
-func (r *readers) Run(context.Context) error {
+func (r *readers) Run(ctx context.Context) error {
 	for cmd := range r.in {
-		q := &cmd.read
-		switch cmd.op {
-		case opRead:
-			q.chunk, q.fault = cmd.part.log.ReadAt(q.space, q.offset, &q.cursor)
-			r.stats.read(len(q.chunk.Bytes))
-		case opResolve:
-			q.offset, q.fault = cmd.part.log.OffsetAt(q.from.Value, true)
-		default:
-			panic(fmt.Sprintf("BUG: readers got op %d", cmd.op))
-		}
+		r.cold.Add(1)
+		cmd.delivery.fault = r.serve(ctx, cmd)
 		cmd.done()
 	}
 	return nil
+}
+
+// serve does what may wait for the disk. The disk is spared what nobody is there to
+// take: a client that is gone, or a stop that was cut short.
+func (r *readers) serve(ctx context.Context, cmd *command) (err error) {
+	d := cmd.delivery
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case cmd.conn.broken.Load():
+		return errGone
+	}
+	switch cmd.op {
+	case opLocate:
+		return cmd.part.log.Locate(&d.x, d.offset, d.limit, &d.cursor, true)
+	case opPin:
+		return d.x.Pin(d.at, true)
+	case opRead:
+		_, err = d.x.File().ReadAt(disk.ByReader, d.space, d.x.Pos+d.at)
+	case opResolve:
+		d.offset, err = cmd.part.log.OffsetAt(cmd.read.from.Value, true)
+	default:
+		panic(fmt.Sprintf("BUG: readers got op %d", cmd.op))
+	}
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"sluice/sched"
 	"sluice/wire/batch"
 	"sluice/wire/text"
 )
@@ -19,15 +20,29 @@ type responder struct {
 	ring []*command // finished, by seq; its length is a power of two
 	next uint64     // seq of the next answer
 
-	own  [2 << 10]byte
-	base []byte // what out grows in: own, or a part of the chunk's lease
-	out  []byte // answers on their way to the socket
-	err  error  // of the socket; sticky
+	sender sender
+	own    [2 << 10]byte
+	base   []byte // what out grows in: own, or a part of the lease
+	out    []byte // answers on their way to the socket
+	err    error  // of the socket; sticky
 
-	timer   *time.Timer // of a FETCH that waits; made when first needed
+	timer    *time.Timer // of a FETCH that waits; made when first needed
+	place    int         // among the subscribers of the log that it waits for; under that one's lock
+	delivery delivery    // the read under way; there is one at most
+
+	// What a read holds. Before the responder waits for its client, park gives it up.
+	lease *sched.Buf // of memory.read
+	paid  int64      // of memory.decode, for records
+	// The part of out that is bytes of a log, so that they can be made again; what
+	// lies around it is kept.
+	again part
+
 	records batch.Reader
 	record  batch.Record
 }
+
+// part is the bytes [from, to) of out.
+type part struct{ from, to int }
 
 // answerMax is more than most answers' lines have; a longer one makes out outgrow
 // its base until the next one leaves.
@@ -37,9 +52,15 @@ func newResponder(c *conn, inFlight int64) responder {
 	return responder{c: c, ring: make([]*command, inFlight)}
 }
 
-func (r *responder) run(ctx context.Context) {
+// init comes first, once the responder is where it stays.
+func (r *responder) init() {
 	r.base = r.own[:]
 	r.out = r.base[:0]
+	r.sender.init(r.c, r.park)
+}
+
+func (r *responder) run(ctx context.Context) {
+	r.init()
 	mask := uint64(len(r.ring) - 1)
 	for {
 		cmd := r.receive()
@@ -227,24 +248,19 @@ func (r *responder) write(b []byte) {
 		return
 	}
 	r.flush()
-	r.transmit(b)
+	r.transmit(b, false)
 }
 
 func (r *responder) flush() {
-	r.transmit(r.out)
+	r.transmit(r.out, false)
 	r.out = r.base[:0] // also when a long answer had outgrown it
 }
 
-// transmitMax is what a client must take within write_timeout. Large answers leave
-// in such pieces: a slow client gets its time for each.
-const transmitMax = 256 << 10
-
-func (r *responder) transmit(b []byte) {
+// transmit sends all of b, which is nothing that a wait for the client would take away.
+func (r *responder) transmit(b []byte, more bool) {
 	for len(b) > 0 && r.err == nil {
-		n := min(len(b), transmitMax)
-		r.c.writeSince.Store(time.Now().UnixNano())
-		_, r.err = r.c.nc.Write(b[:n])
+		var n int
+		n, _, r.err = r.sender.write(b, more)
 		b = b[n:]
 	}
-	r.c.writeSince.Store(0)
 }

@@ -1,10 +1,13 @@
 package stages
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice/disk/fstest"
 	"sluice/wire/text"
@@ -36,8 +39,7 @@ func TestAnswersLeaveWhenTheBufferIsFull(t *testing.T) {
 			got <- n
 		}()
 		r := &newConn(s, far).responder
-		r.base = r.own[:]
-		r.out = r.base[:0]
+		r.init()
 		for range 1000 {
 			r.answer(t.Context(), request())
 			if len(r.out) > 2*len(r.own) {
@@ -54,29 +56,50 @@ func TestAnswersLeaveWhenTheBufferIsFull(t *testing.T) {
 	}
 }
 
-// A client that takes its answer slowly, but takes it, is not stuck.
+// A client that takes its answer slowly, but takes it, is not stuck, even when its
+// socket has so much for it that the responder is not woken for a long time.
 func TestSlowProgressIsNotStuck(t *testing.T) {
 	s := startServerOn(t, fstest.NewMem(), noTicks())
-	near, far := net.Pipe()
-	c := newConn(s, far)
-	sent := make(chan error)
+	client, server := tcpPair(t)
+	c := newConn(s, server)
+	c.responder.init()
+	sent := make(chan error, 1)
 	go func() {
-		c.responder.transmit(make([]byte, 1<<20))
+		c.responder.transmit(make([]byte, 64<<20), false)
 		sent <- c.responder.err
 	}()
-	buf := make([]byte, 300<<10)
-	if _, err := io.ReadFull(near, buf[:1]); err != nil {
+	for range 10 {
+		waitFor(t, func() bool { return c.writeSince.Load() != 0 })
+		since := c.writeSince.Load()
+		if _, err := io.CopyN(io.Discard, client, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+		// Either the responder was woken and waits anew, or the socket tells.
+		waitFor(t, func() bool { return c.writeSince.Load() != since || !c.responder.sender.stuck(time.Now()) })
+	}
+	waitFor(t, func() bool { return c.writeSince.Load() != 0 && c.responder.sender.stuck(time.Now()) }) // all has come that can
+	c.abort()
+	if err := <-sent; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// tcpPair is a connection over loopback.
+func tcpPair(t *testing.T) (client, server *net.TCPConn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		t.Fatal(err)
 	}
-	c.writeSince.Store(1) // it has taken long until here
-	if _, err := io.ReadFull(near, buf); err != nil {
+	defer l.Close()
+	near, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, func() bool { return c.writeSince.Load() > 1 })
-	if _, err := io.CopyN(io.Discard, near, 1<<20-1-300<<10); err != nil {
+	far, err := l.Accept()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := <-sent; err != nil {
-		t.Error(err)
-	}
+	t.Cleanup(func() { _, _ = near.Close(), far.Close() })
+	return near.(*net.TCPConn), far.(*net.TCPConn)
 }

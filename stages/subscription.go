@@ -66,30 +66,46 @@ func (w *waiter) begin(r *responder, p *partition, limit time.Duration) *text.Er
 	return nil
 }
 
-// wait returns when the log may have news, the time is up, or the server drains.
-func (w *waiter) wait(ctx context.Context) {
-	if w.r.c.broken.Load() {
-		w.over, w.r.err = true, errGone
-		return
-	}
-	var timeout <-chan time.Time
-	if w.timer != nil {
-		timeout = w.timer.C
-		if w.r.c.ended.Load() && !w.eof {
-			w.eof = true
-			w.timer.Reset(min(w.r.c.srv.conf.Conn.afterEOF, w.limit-time.Since(w.began)))
+// renew takes back a wake-up that is not needed: what it is about is looked at now.
+func (w *waiter) renew() {
+	if w.r != nil {
+		select {
+		case <-w.r.c.signal:
+		default:
 		}
 	}
+}
+
+// wait returns when the log may have news, the time is up, the client is gone, or the
+// server stops. It waits for nothing that others wait for as well: each wake-up of
+// thousands of followers would take the lock of a channel that all of them share.
+// Whoever stops the server, or a connection, wakes it.
+func (w *waiter) wait(ctx context.Context) {
+	c := w.r.c
+	switch {
+	case ctx.Err() != nil:
+		w.over, w.r.err = true, context.Cause(ctx)
+		return
+	case c.broken.Load():
+		w.over, w.r.err = true, errGone
+		return
+	case c.srv.draining():
+		w.over = true
+		return
+	}
 	w.r.flush()
+	if w.timer == nil {
+		<-c.signal
+		return
+	}
+	if c.ended.Load() && !w.eof {
+		w.eof = true
+		w.timer.Reset(min(c.srv.conf.Conn.afterEOF, w.limit-time.Since(w.began)))
+	}
 	select {
-	case <-w.r.c.signal:
-	case <-timeout:
+	case <-c.signal:
+	case <-w.timer.C:
 		w.over = true
-	case <-w.r.c.srv.drain:
-		w.over = true
-	case <-ctx.Done():
-		w.over = true
-		w.r.err = context.Cause(ctx)
 	}
 }
 

@@ -16,10 +16,12 @@ func TestTimeBehindAMovingEnd(t *testing.T) {
 	})
 	conf := noTicks()
 	conf.Readers.Count = 1
-	s := startServerOn(t, fstest.Fail(fstest.NewMem(), g.pass), conf)
+	mem := fstest.NewMem()
+	s := startServerOn(t, fstest.Fail(mem, g.pass), conf)
 	slow, c, other := dial(t, s), dial(t, s), dial(t, s)
 	other.send("MSG slow 1\nx\nMSG t 1 time=1\nx\n")
 	other.want("OK first=0 next=1 ack=written synced=0", "OK first=0 next=1 ack=written synced=0")
+	mem.SetCold(true) // so that both are the pool's, which has one reader
 	slow.send("READ slow 0\n")
 	<-g.came
 	c.send("READ t @2\n")

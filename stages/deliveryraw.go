@@ -1,0 +1,191 @@
+package stages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+
+	"sluice/disk"
+	"sluice/wire/text"
+)
+
+// smallFrame is how many bytes are read and sent together with the lines around them.
+// Above it the copy costs more than the system calls that it saves.
+const smallFrame = 16 << 10
+
+// pieceMax is what one sendfile is asked for: so long does a connection have a thread,
+// and a permit, to itself.
+const pieceMax = 256 << 10
+
+// fetch answers with whole batches, once enough of them are there.
+func (r *responder) fetch(ctx context.Context, cmd *command) {
+	q, d, log := &cmd.read, &r.delivery, cmd.part.log
+	limit := r.c.srv.conf.Readers.Chunk
+	if q.bytes >= 0 {
+		limit = min(q.bytes, limit)
+	}
+	enough := min(max(q.min, 1), limit)
+	var wait waiter
+	defer wait.end()
+	for r.err == nil {
+		wait.renew()
+		end := log.Next()
+		if e := r.locate(cmd, limit); e != nil {
+			r.failRead(cmd, e)
+			return
+		}
+		if d.x.Size >= enough || d.x.Next < end || q.min == 0 || q.wait <= 0 || wait.over {
+			break
+		}
+		if e := wait.begin(r, cmd.part, q.wait); e != nil {
+			r.failRead(cmd, e)
+			return
+		}
+		if cmd.part.dropped.Load() { // looked at once subscribed: a drop before that has woken nobody
+			r.failRead(cmd, errDropped)
+			return
+		}
+		if d.x.Next == log.Next() {
+			r.unpin()
+			wait.wait(ctx)
+		}
+	}
+	r.frame(ctx, cmd)
+}
+
+// frame sends the batches that were located as a DATA frame.
+func (r *responder) frame(ctx context.Context, cmd *command) {
+	d := &r.delivery
+	if r.err != nil {
+		return
+	}
+	r.c.srv.stats.read(int(d.x.Size))
+	r.room(2 * answerMax)
+	if d.x.Size > smallFrame || !r.small(ctx, cmd) {
+		r.out = r.frameHead(r.out, cmd)
+		r.extent(ctx, cmd, 0)
+		r.out = text.AppendEOL(r.out) // it leaves with what comes next
+	}
+}
+
+func (r *responder) frameHead(b []byte, cmd *command) []byte {
+	x, log := &r.delivery.x, cmd.part.log
+	b = text.AppendDataHead(b, int(x.Size))
+	b = text.AppendUint(b, "from", r.delivery.offset)
+	b = text.AppendUint(b, "next", x.Next)
+	b = text.AppendUint(b, "end", max(x.Next, log.Next()))
+	b = text.AppendUint(b, "synced", log.Durable())
+	b = text.AppendInt(b, "epoch", int64(log.Epoch()))
+	return text.AppendEOL(b)
+}
+
+// small sends the frame with one write. False: it can't be done that way now, for want
+// of memory or because the bytes are not in the page cache any more.
+func (r *responder) small(ctx context.Context, cmd *command) bool {
+	x := &r.delivery.x
+	size := int(x.Size)
+	if need := len(r.out) + answerMax + size + 2; need > cap(r.base) {
+		if r.lease = r.c.srv.readMemory.TryLease(need); r.lease == nil {
+			return false
+		}
+		r.base = r.lease.B
+		r.out = append(r.base[:0], r.out...)
+	}
+	before := len(r.out)
+	r.out = r.frameHead(r.out, cmd)
+	at := len(r.out)
+	if size > 0 {
+		if n, err := x.File().ReadCached(disk.ByReader, r.out[at:at+size], x.Pos); n < size || err != nil && !errors.Is(err, io.EOF) {
+			r.out = r.out[:before]
+			r.unlease()
+			return false // the long way finds out what is wrong
+		}
+	}
+	r.out = text.AppendEOL(r.out[:at+size])
+	if !r.leased() {
+		return true
+	}
+	sent := r.push(part{at, at + size})
+	r.unlease()
+	if sent < size {
+		r.extent(ctx, cmd, int64(sent))
+		r.out = text.AppendEOL(r.out)
+	}
+	return true
+}
+
+// extent sends what is written, and behind it the bytes of the extent from at on. While
+// the client takes no more, nothing is held; should they be gone then, or damaged, the
+// connection is cut, since the frame's length was promised.
+func (r *responder) extent(ctx context.Context, cmd *command, at int64) {
+	d := &r.delivery
+	r.transmit(r.out, d.x.Size > at)
+	r.out = r.base[:0]
+	for at < d.x.Size && r.err == nil {
+		if e := r.pin(cmd, at); e != nil {
+			r.cutOff(cmd, e)
+			return
+		}
+		n, err := r.piece(ctx, at, int(min(pieceMax, d.x.Size-at)))
+		if at += int64(n); err != nil {
+			r.cutOff(cmd, readError(cmd, err))
+			return
+		}
+	}
+}
+
+// piece sends up to size bytes of the extent, from at on. Its error is about the file;
+// that of the socket is in r.err.
+func (r *responder) piece(ctx context.Context, at int64, size int) (n int, err error) {
+	x := &r.delivery.x
+	fd, ok := x.File().Fd()
+	if !ok || !haveSendfile || r.sender.raw == nil {
+		return r.copyPiece(ctx, at, size)
+	}
+	n, parked, err := r.sender.sendfile(fd, x.Pos+at, size)
+	r.c.srv.readers.sendfile.Add(int64(n))
+	switch {
+	case n == 0 && noSendfile(err):
+		return r.copyPiece(ctx, at, size)
+	case errors.Is(err, syscall.EIO):
+		return n, fmt.Errorf("sendfile: %w", err)
+	case err != nil:
+		r.err = err
+	case !parked && n < size:
+		return n, r.short(at + int64(n))
+	}
+	return n, nil
+}
+
+// copyPiece is piece by way of memory, for files that the kernel can't send.
+func (r *responder) copyPiece(ctx context.Context, at int64, size int) (int, error) {
+	x := &r.delivery.x
+	lease, err := r.c.srv.readMemory.Lease(ctx, size)
+	if err != nil {
+		return 0, err
+	}
+	r.c.srv.readers.permits <- struct{}{}
+	n, err := x.File().ReadAt(disk.ByReader, lease.B, x.Pos+at)
+	<-r.c.srv.readers.permits
+	if n < size {
+		lease.Release()
+		if errors.Is(err, io.EOF) {
+			err = r.short(at + int64(n))
+		}
+		return 0, err
+	}
+	r.lease = lease
+	n = r.offer(lease.B)
+	r.unlease()
+	return n, nil
+}
+
+// short says that the file ends within the extent: somebody has cut it. All of its
+// bytes are checked again by the next who reads them.
+func (r *responder) short(at int64) error {
+	x := &r.delivery.x
+	x.Doubt()
+	return fmt.Errorf("the file ends at %d, with %d bytes of records missing: %w", x.Pos+at, x.Size-at, io.ErrUnexpectedEOF)
+}
