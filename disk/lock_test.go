@@ -49,3 +49,38 @@ func TestLockIsFreeWhileChildrenStart(t *testing.T) {
 	close(stop)
 	wg.Wait()
 }
+
+// Whoever asks whether a directory is in use keeps nobody from taking it.
+func TestLockIsFreeWhileSomebodyAsks(t *testing.T) {
+	root := t.TempDir()
+	fs := disk.OS(root)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := disk.InUse(root); err != nil {
+					t.Errorf("ask: %v", err)
+					return
+				}
+			}
+		})
+	}
+	for range 200 {
+		lock, err := fs.Lock(disk.ByOpen, "LOCK")
+		if err != nil {
+			t.Errorf("nobody has it: %v", err)
+			break
+		}
+		if err := lock.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	close(stop)
+	wg.Wait()
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -97,8 +98,15 @@ func (o osFS) Lock(_ By, name string) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
+	flock := func(how int) error {
+		return again(func() error { return unix.Flock(int(f.Fd()), how|unix.LOCK_NB) })
+	}
 	// flock and not fcntl: fcntl's lock goes when any descriptor of the file is closed in this process.
-	err = again(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
+	err = flock(unix.LOCK_EX)
+	for n := 0; n < 2000 && errors.Is(err, unix.EWOULDBLOCK) && flock(unix.LOCK_SH) == nil; n++ {
+		time.Sleep(time.Millisecond) // nobody has it but those who ask (InUse), and they soon let go
+		err = flock(unix.LOCK_EX)
+	}
 	if err == nil {
 		return flocked{f}, nil
 	}
