@@ -10,15 +10,16 @@ import (
 )
 
 // Room is how many bytes the active segment takes before it would pass segment.bytes. An empty one also takes a single
-// batch that is larger. A log that has not begun has no room: a Roll that fails, and a Maintain, let it begin. A failed
-// log has room for everything: its Append then tells why. WRITER ONLY.
+// batch that is larger. A log that sleeps, or has not begun, has no room: a Roll that fails, and a Maintain, let it take
+// appends. A failed log has room for everything: its Append then tells why. WRITER ONLY.
 func (l *Log) Room() (bytes int64, empty bool) {
 	if l.failure.Load() != nil {
 		return math.MaxInt64, false
 	}
-	if !l.progress.begun.Load() {
+	if l.shut = !l.progress.begun.Load() || !l.awake(); l.shut {
 		return 0, false
 	}
+	l.touch()
 	size := l.state.Load().active.size.Load()
 	return max(l.opt.SegmentBytes-size, 0), size == 0
 }
@@ -27,7 +28,7 @@ func (l *Log) Room() (bytes int64, empty bool) {
 // into p itself, writes p with one call, and then shows it to readers. The records have offsets [first, next). With Dsync
 // they are durable, as all before them is. WRITER ONLY.
 //
-// Errors: ErrFailed (the log failed earlier, nothing was written); ErrNoSpace (nothing of p is in the file, proven by a
+// Errors: ErrAsleep and ErrFailed (the log fell asleep or failed earlier, nothing was written); ErrNoSpace (nothing of p is in the file, proven by a
 // synced cut back; the log goes on); any other is the failure of this very write: the outcome is unknown, and the log
 // has failed.
 func (l *Log) Append(p []byte) (first, next uint64, err error) {
@@ -37,6 +38,11 @@ func (l *Log) Append(p []byte) (first, next uint64, err error) {
 	if !l.progress.begun.Load() {
 		panic("BUG: append to a log that has not begun")
 	}
+	if !l.enter(gateWriter) {
+		l.progress.wanted.Store(true)
+		return 0, 0, ErrAsleep
+	}
+	defer l.leave(gateWriter)
 	seg := l.state.Load().active
 	first, pos := l.next.Load(), seg.size.Load()
 	end := l.stamp(seg, p, first, pos)
@@ -119,14 +125,17 @@ func (l *Log) appendFailed(seg *segment, pos int64, err error) error {
 
 // Roll makes the spare the active segment, in memory only (I8). False: there is no spare yet; the roller now knows that
 // one is wanted (MaintenanceDue), but cannot make it before the last roll is done, which needs a Sync. Or the log has not
-// begun, which the roller then knows. An empty active segment is as good as a new one and stays. WRITER ONLY.
+// begun, or sleeps, which the roller then knows. An empty active segment is as good as a new one and stays. WRITER ONLY.
 func (l *Log) Roll() bool {
-	st := l.state.Load()
-	old, s := st.active, st.spare
-	if !l.progress.begun.Load() {
+	// What Room said is what counts: should the gate have opened since, there may be room, and no reason to roll.
+	if l.shut || !l.progress.begun.Load() || !l.enter(gateWriter) {
+		l.shut = false
 		l.progress.wanted.Store(true)
 		return false
 	}
+	defer l.leave(gateWriter)
+	st := l.state.Load()
+	old, s := st.active, st.spare
 	if old.size.Load() == 0 {
 		return true
 	}

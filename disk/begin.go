@@ -13,7 +13,7 @@ type progress struct {
 	// begun: appends may go on. Before the first append of a run it is stored durably that the log is no longer closed in
 	// order, or, after an unclean start, that a new epoch begins (I3). Stored by the opener or the roller.
 	begun  atomic.Bool
-	wanted atomic.Bool // an append waits for that; stored by the writer
+	wanted atomic.Bool // an append waits for that, or for the log to wake; set by the writer, cleared by the roller
 
 	written atomic.Int64 // bytes appended since opening, stored by the writer
 	durable atomic.Int64 // bytes of those that are durable
@@ -76,9 +76,10 @@ func (l *Log) Mark(by By) error {
 	if err := l.Err(); err != nil {
 		return err
 	}
-	if !l.progress.begun.Load() {
+	if !l.progress.begun.Load() || !l.enter(gateFlusher) { // who put it to sleep has left one
 		return nil
 	}
+	defer l.leave(gateFlusher)
 	m, moved := l.mark()
 	if !moved {
 		return nil
@@ -123,7 +124,7 @@ func (l *Log) begin() error {
 		}
 		if i < 0 { // the file may be new
 			if err := l.syncDir(ByRoller); err != nil {
-				return l.fail(err)
+				return l.beginFailed(err)
 			}
 		}
 	}
@@ -145,7 +146,7 @@ func (l *Log) storeEpoch() error {
 		return l.beginFailed(err)
 	}
 	if err := l.syncDir(ByRoller); err != nil {
-		return l.fail(err)
+		return l.beginFailed(err)
 	}
 	l.epochs.Store(&t)
 	return nil
@@ -165,7 +166,7 @@ func (l *Log) syncDir(by By) error {
 		return nil
 	}
 	if err := l.fs.SyncDir(by, l.dir); err != nil {
-		return fmt.Errorf("sync directory %s: %w", l.dir, err)
+		return noDescriptor(fmt.Errorf("sync directory %s: %w", l.dir, err))
 	}
 	return nil
 }

@@ -6,40 +6,45 @@ import (
 )
 
 // Close ends the log after its writer, flusher and roller have let go: everything is synced, a roll is finished, the
-// active segment cut to its size. A log that has failed is only closed. Readers at work finish; later ones get an error.
+// active segment cut to its size. A log that sleeps is woken for that, if there is anything to do; one that has failed is
+// only closed. It may wait for descriptors. Readers at work finish; later ones get an error.
 func (l *Log) Close() error {
-	errs := []error{l.rebuild.stop(ByController)}
-	if l.Err() == nil {
+	l.falling.Lock() // the roller may have chosen it to make room for another one
+	defer l.falling.Unlock()
+	l.over = true
+	l.rebuild.stop()
+	l.quench()
+	release, err := l.wakeToClose()
+	defer release()
+	errs := []error{err}
+	if l.Err() == nil && l.state.Load().active.live != nil {
 		errs = append(errs, l.settle())
 	}
-	if l.Err() == nil {
-		errs = append(errs, l.dropSpare())
-	} else if s := l.state.Load().spare; s != nil {
-		errs = append(errs, s.live.release(ByController))
-	}
+	errs = append(errs, l.dropSpare(ByController))
 	l.list.Lock()
 	l.list.closed = true
-	var held []*handle
-	for _, s := range l.list.segs {
-		if s.live != nil {
-			held = append(held, s.live)
-			s.live, s.index, s.lookup = nil, nil, nil
-		}
-	}
 	l.list.Unlock()
-	for _, h := range held {
-		if err := h.release(ByController); err != nil {
-			errs = append(errs, l.fail(fmt.Errorf("close log %s: %w", l.dir, err)))
-		}
-	}
-	if l.Err() == nil {
+	errs = append(errs, l.closeSegments(ByController))
+	if l.Err() == nil && err == nil {
 		errs = append(errs, l.markClosed())
 	}
 	errs = append(errs, l.progress.marks.close(ByController))
+	l.files.leave(l)
+	l.files.forgetLog(l)
 	if l.onClose != nil {
 		l.onClose()
 	}
 	return errors.Join(errs...)
+}
+
+// wakeToClose opens the files of a log that sleeps, unless it is as it was after the last stop.
+func (l *Log) wakeToClose() (release func(), err error) {
+	p := &l.progress
+	if l.awake() || l.Err() != nil || !p.begun.Load() && p.clean {
+		return func() {}, nil
+	}
+	release = l.files.lease()
+	return release, l.openFiles(ByController)
 }
 
 // settle brings the files into the state in which the next opening finds nothing to do.
@@ -86,11 +91,17 @@ func (l *Log) markClosed() error {
 	return nil
 }
 
-// dropSpare removes a spare that was never used. Its name need not be gone durably: opening drops an empty one.
-func (l *Log) dropSpare() error {
-	s := l.state.Load().spare
-	if s == nil {
+// dropSpare removes a spare that was never used. Its name need not be gone durably: opening drops an empty one. That of a
+// log that has failed stays where it is.
+func (l *Log) dropSpare(by By) error {
+	st := l.state.Load()
+	if st.spare == nil {
 		return nil
 	}
-	return errors.Join(s.live.release(ByController), removeIfThere(l.fs, ByController, l.path(spareName)))
+	err := st.spare.live.release(by)
+	if l.Err() == nil {
+		err = errors.Join(err, removeIfThere(l.fs, by, l.path(spareName)))
+	}
+	l.step(st, state{active: st.active})
+	return err
 }

@@ -47,6 +47,14 @@ func (e *BufferError) Error() string {
 // created, for lack of a descriptor or of a right.
 func unmade(err error) error { return fmt.Errorf("%w: %w", errUnmade, full(err)) }
 
+// noDescriptor says unmade of a step that could not even open its file.
+func noDescriptor(err error) error {
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return unmade(err)
+	}
+	return err
+}
+
 // retryable tells failures of making a file which do not end the log's life as a writer (I6).
 func retryable(err error) bool { return errors.Is(err, errUnmade) || errors.Is(err, ErrNoSpace) }
 

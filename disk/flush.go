@@ -10,7 +10,17 @@ import (
 // one; each file's sync moves the point to the end that file had before the sync, so it never passes a file that is not
 // synced itself (I2). Nothing unsynced means no system call. The first error fails the log and is never retried (I6):
 // the kernel may have dropped the pages and would answer a second sync with success. FLUSHER ONLY.
-func (l *Log) Sync() (durable uint64, err error) { return l.sync(ByFlusher) }
+func (l *Log) Sync() (durable uint64, err error) {
+	for !l.enter(gateFlusher) {
+		if err := l.Err(); err != nil || !l.Dirty() { // asleep, and so all of it is durable
+			return l.Durable(), err
+		}
+		l.falling.Lock() // the roller is about to sync it, on its way to sleep
+		l.falling.Unlock()
+	}
+	defer l.leave(gateFlusher)
+	return l.sync(ByFlusher)
+}
 
 func (l *Log) sync(by By) (uint64, error) {
 	if err := l.Err(); err != nil {
@@ -51,7 +61,10 @@ func (l *Log) syncTo(by By, s *segment, end tail, sum int64) error {
 		l.covered(s, 0, end, sum)
 		_ = l.Mark(by) // a bug built in on purpose
 	}
-	err := s.live.file.Sync(by)
+	var err error
+	if by != ByRoller || !sched.Planted("sleep-unsynced") {
+		err = s.live.file.Sync(by)
+	}
 	if err != nil && sched.Planted("retry-sync") {
 		err = s.live.file.Sync(by)
 	}

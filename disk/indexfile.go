@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"sync"
 
 	"sluice/wire/batch"
 )
@@ -13,10 +14,15 @@ import (
 // indexFile is an open index file. It is searched by single reads of one entry: a whole index is megabytes, a search
 // needs some twenty entries of it.
 type indexFile struct {
-	f   File
-	sum summary
-	buf [batch.HeaderSize]byte
+	f      File
+	pin    *readFile
+	cached bool // from memory only: ErrCold where the kernel would have to read
+	sum    summary
+	buf    [batch.HeaderSize]byte
 }
+
+// indexFiles are those nobody uses: searching an index that is open allocates nothing.
+var indexFiles = sync.Pool{New: func() any { return new(indexFile) }}
 
 var errBadIndex = errors.New("disk: index file is damaged or not this segment's")
 
@@ -24,50 +30,65 @@ func (x *indexFile) len() int { return x.sum.entries }
 
 func (x *indexFile) at(i int) (entry, error) {
 	b := x.buf[:entryBytes]
-	if err := readFull(ByReader, x.f, b, headBytes+int64(i)*entryBytes); err != nil {
+	pos := headBytes + int64(i)*entryBytes
+	if x.cached {
+		if n, err := x.f.ReadCached(ByReader, b, pos); n < len(b) {
+			return entry{}, errors.Join(err, io.ErrUnexpectedEOF)
+		}
+	} else if err := readFull(ByReader, x.f, b, pos); err != nil {
 		return entry{}, err
 	}
 	return parseEntry(b), nil
 }
 
 // openIndex opens the index file of v's sealed segment. Nil: there is none that can be used; then v is scanned. The
-// first opening in this process reads the file whole and checks it; later ones go by the summary kept from then.
-func (l *Log) openIndex(v *view) *indexFile {
+// first opening in this process reads the file whole and checks it; later ones go by the summary kept from then. Without
+// wait it is ErrCold if that takes the disk; with it, it is done without, where no descriptor is to be had: whoever has
+// pinned the segment must not wait for one.
+func (l *Log) openIndex(v *view, wait bool) (*indexFile, error) {
 	if v.seg.badIndex.Load() {
-		return nil
+		return nil, nil
 	}
-	f, err := l.fs.Open(ByReader, l.path(indexName(v.base)))
+	known, mode := v.seg.summary.Load(), pinOpen
+	if wait {
+		mode = pinNow
+	} else if known == nil {
+		return nil, ErrCold
+	}
+	pin, err := l.pinFile(v.seg, indexOfIt, mode)
 	if err != nil {
 		// Without a descriptor to be had, the file may be fine: only its absence is worth remembering.
 		if errors.Is(err, fs.ErrNotExist) {
 			l.wantIndex(v.seg)
 		}
-		return nil
+		if !wait {
+			return nil, ErrCold
+		}
+		return nil, nil
 	}
-	x := &indexFile{f: f}
-	known := v.seg.summary.Load()
+	x := indexFiles.Get().(*indexFile)
+	x.f, x.pin, x.cached = pin.file, pin, !wait
 	if known == nil {
 		if known, err = x.check(v); err != nil {
 			if errors.Is(err, errBadIndex) || errors.Is(err, io.ErrUnexpectedEOF) {
 				l.wantIndex(v.seg)
 			}
 			l.closeIndex(x)
-			return nil
+			return nil, nil
 		}
 		v.seg.summary.Store(known)
 	}
 	x.sum = *known
-	return x
+	return x, nil
 }
 
-// closeIndex has no one to tell of an error: the file was only read, and is a hint.
 func (l *Log) closeIndex(x *indexFile) {
 	if x == nil {
 		return
 	}
-	if err := x.f.Close(ByReader); err != nil {
-		l.log.Sugar().Warnf("closing an index file of %s: %v", l.dir, err)
-	}
+	x.pin.unpin()
+	*x = indexFile{}
+	indexFiles.Put(x)
 }
 
 // check reads the whole file: its checksum, and that it speaks of this segment.

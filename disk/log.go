@@ -29,6 +29,7 @@ type LogOptions struct {
 // call it; for each of those stages there is one goroutine at a time. After Close only Info and the numbers answer.
 type Log struct {
 	fs      FS
+	files   *files // nil: nobody counts descriptors
 	dir     string
 	opt     LogOptions
 	log     *zap.Logger
@@ -49,6 +50,18 @@ type Log struct {
 	indexWanted atomic.Bool  // a reader found none, or a bad one
 	largest     atomic.Int64 // bytes of the largest append so far, stored by the writer
 	failure     atomic.Pointer[failure]
+
+	// Sleep (sleep.go).
+	gate    atomic.Uint32
+	life    atomic.Int32
+	shut    bool       // writer only: Room has met a closed gate, or a log that has not begun
+	thirsty bool       // counted in files.thirsty; roller only
+	falling sync.Mutex // held while the log is put to sleep or closed
+	over    bool       // closed; guarded by falling
+	ring    struct {   // guarded by files.mu
+		before, behind *Log // in the ring of logs awake; nil: it is not in it
+		closed         bool
+	}
 
 	// Locked by the writer at a roll, by the roller when a segment is sealed, by Close; read-locked by readers.
 	list struct {

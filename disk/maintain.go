@@ -22,18 +22,24 @@ func nextAllocation(n, limit int64) int64 { return min(n+min(max(n, firstStep), 
 // MaintenanceDue tells whether Maintain has something to do. Atomics only. WRITER or FLUSHER, after each pass. After a
 // Maintain that could not do it all it stays true: the caller chooses when to try again.
 func (l *Log) MaintenanceDue() bool {
+	if l.files.thirsty.Load() > 0 {
+		return true // another log waits for one to be put to sleep, and this one may be it
+	}
 	if l.failure.Load() != nil {
 		return false
 	}
 	if l.indexWanted.Load() {
 		return true
 	}
-	if !l.progress.begun.Load() {
-		return l.progress.wanted.Load()
+	if !l.progress.begun.Load() || !l.awake() {
+		return l.wakeDue()
 	}
 	st := l.state.Load()
 	return st.rollDue() || l.growDue(st.active) || l.spareDue(st)
 }
+
+// wakeDue: an append waits for the log to begin, or to wake.
+func (l *Log) wakeDue() bool { return l.progress.wanted.Load() || l.spareWanted.Load() }
 
 // rollDue: the segment before the active one is synced, and its roll can be finished.
 func (st *state) rollDue() bool { return st.prev != nil && st.prev.synced.Load() }
@@ -53,32 +59,39 @@ func (l *Log) spareDue(st *state) bool {
 	return l.spareWanted.Load() || size >= limit/4*3 || (size > 0 && limit-size < 2*l.largest.Load())
 }
 
-// Maintain does what is due, so that the append path never has to (I8): it lets a log begin whose first append waits,
-// grows the active segment's allocation, seals a rolled segment once that is synced, names its successor, makes the next
+// Maintain does what is due, so that the append path never has to (I8): it wakes a log, and lets it begin, whose first
+// append waits, grows the active segment's allocation, seals a rolled segment once that is synced, names its successor, makes the next
 // spare, and builds indexes, a step at a time. ready: an append that waited for this log can go on.
 //
 // While an append waits and cannot go on, err is only what keeps it waiting. ErrNoSpace harms nothing: it is tried again
-// when Maintain is called again. Errors of making a file or of an index file are the same. Any other error has failed the
-// log. ROLLER ONLY: one goroutine at a time.
+// when Maintain is called again. Errors of making a file or of an index file are the same. ErrNoFiles is to be tried again
+// behind any other log's Maintain. Any other error has failed the log. ROLLER ONLY: one goroutine for all logs of a store.
 func (l *Log) Maintain() (ready bool, err error) {
 	if err := l.Err(); err != nil {
+		l.quench()
 		return false, err
 	}
 	p := &l.progress
-	if !p.begun.Load() && p.wanted.Load() {
-		err = l.begin()
+	if l.wakeDue() {
+		p.wanted.Store(false) // before the work, so that what the writer asks for meanwhile is not forgotten
+		if err = l.rise(); err != nil {
+			p.wanted.Store(true)
+		}
 	}
+	up := p.begun.Load() && l.awake()
 	var aside error // keeps no append waiting
-	if p.begun.Load() {
+	if up {
 		aside, err = l.prepare()
 	}
 	if l.failure.Load() == nil {
 		aside = errors.Join(aside, l.rebuildIndex())
 	}
-	begun := p.begun.Load()
-	waits := !begun && p.wanted.Load() || l.spareWanted.Load() && l.state.Load().spare == nil
+	if err != nil {
+		l.life.CompareAndSwap(lifeFresh, lifeIdle) // who waits for the log is told so, and won't come
+	}
+	waits := p.wanted.Load() || l.spareWanted.Load() && l.state.Load().spare == nil
 	if !waits || l.failure.Load() != nil {
-		return begun && !waits, errors.Join(err, aside)
+		return up && !waits, errors.Join(err, aside)
 	}
 	if aside != nil {
 		l.log.Warn("work on the log's files failed, and will be tried again", zap.String("log", l.dir), zap.Error(aside))
@@ -160,10 +173,9 @@ func (l *Log) cutToSize(by By, s *segment) error {
 func (l *Log) seal(by By, s *segment) error {
 	l.list.Lock()
 	h := s.live
-	s.live, s.index, s.lookup = nil, nil, nil
+	s.live, s.index, s.lookup, s.sealed = nil, nil, nil, true
 	l.list.Unlock()
-	s.sealed = true
-	if err := h.release(by); err != nil {
+	if err := l.letGo(by, h); err != nil {
 		return fmt.Errorf("close %s: %w", l.path(segmentName(s.base)), err)
 	}
 	return nil
@@ -183,6 +195,9 @@ func (l *Log) nameActive(by By, active *segment) error {
 		active.unnamed = false
 	}
 	if err := l.syncDir(by); err != nil {
+		if retryable(err) {
+			return err
+		}
 		return l.fail(err)
 	}
 	return nil
@@ -193,6 +208,9 @@ func (l *Log) makeSpare() error {
 	st := l.state.Load()
 	if st.active.unnamed {
 		panic("BUG: a spare is wanted while the active segment has its name")
+	}
+	if l.files.over() { // readers still have what the log has let go of, and others have all the rest
+		return unmade(errors.New("no descriptor is left for the next segment"))
 	}
 	name := l.path(spareName)
 	f, err := l.fs.Create(ByRoller, name)
@@ -216,6 +234,9 @@ func (l *Log) makeSpare() error {
 	err = f.Sync(ByRoller)
 	if err == nil {
 		err = l.syncDir(ByRoller)
+	}
+	if retryable(err) {
+		return errors.Join(err, f.Close(ByRoller), l.fs.Remove(ByRoller, name))
 	}
 	if err != nil {
 		return errors.Join(l.fail(fmt.Errorf("make %s durable: %w", name, err)), f.Close(ByRoller))

@@ -171,10 +171,18 @@ func readMarks(file File, by By, dir string) (m marks, err error) {
 // markFile is the open file marks of a log. It has one owner at a time: the opener; the roller until the log has begun;
 // then the flusher; at last who closes the log.
 type markFile struct {
-	file File // nil: there is none
-	dir  string
-	have marks
-	buf  [markBytes]byte
+	file     File // nil: there is none, or the log sleeps
+	dir      string
+	have     marks
+	there    bool // there is a file
+	unsynced bool // something was written since the last sync
+	buf      [markBytes]byte
+}
+
+// open opens the file again that was closed.
+func (f *markFile) open(l FS, by By) (err error) {
+	f.file, err = l.Open(by, path.Join(f.dir, marksName))
+	return err
 }
 
 // write puts a mark into the slot that is not the newest, without a sync.
@@ -186,6 +194,7 @@ func (f *markFile) write(by By, m mark) error {
 	i = (i + 1) % 2 // after -1, slot 0
 	b := appendMark(f.buf[:0], m, f.dir)
 	f.have.good[i] = false // a write that fails may have torn it
+	f.unsynced = true
 	if _, err := f.file.WriteAt(by, b, int64(i)*slotApart); err != nil {
 		return full(fmt.Errorf("write %s: %w", path.Join(f.dir, marksName), err))
 	}
@@ -197,6 +206,7 @@ func (f *markFile) sync(by By) error {
 	if err := f.file.Sync(by); err != nil {
 		return fmt.Errorf("sync %s: %w", path.Join(f.dir, marksName), err)
 	}
+	f.unsynced = false
 	return nil
 }
 
@@ -212,7 +222,7 @@ func (f *markFile) store(l FS, by By, m mark) error {
 		if err != nil {
 			return unmade(fmt.Errorf("create %s: %w", name, err))
 		}
-		f.file = file
+		f.file, f.there = file, true
 	}
 	if err := f.write(by, m); err != nil {
 		return err

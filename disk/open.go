@@ -75,13 +75,13 @@ type opener struct {
 // openLog opens the log in dir, or makes an empty one there. Whatever is found, a crash at any point of it and another
 // opening lead to the same end. Errors are those of listing and reading, and of making a new log; what else is wrong is
 // told by Err of the log, which can be read as far as it is whole.
-func openLog(fs FS, dir string, o LogOptions, log *zap.Logger) (*Log, Recovery, error) {
+func openLog(fs FS, files *files, dir string, o LogOptions, log *zap.Logger) (*Log, Recovery, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, Recovery{}, err
 	}
 	began := o.Clock()
-	p := opener{l: &Log{fs: fs, dir: dir, opt: o, log: log}, names: make(map[string]bool)}
+	p := opener{l: &Log{fs: fs, files: files, dir: dir, opt: o, log: log}, names: make(map[string]bool)}
 	p.l.progress.marks.dir = dir
 	if err := p.run(); err != nil {
 		return nil, p.rec, errors.Join(err, p.abandon())
@@ -102,6 +102,9 @@ func (p *opener) run() error {
 			return err
 		}
 		p.publish()
+		if !p.l.files.tryAdmit(p.l) { // its first append is on its way
+			p.sleep()
+		}
 		return nil
 	}
 	p.checkNames()
@@ -110,7 +113,21 @@ func (p *opener) run() error {
 	}
 	p.closeSpare()
 	p.publish()
+	p.sleep()
 	return nil
+}
+
+// sleep closes the log's files. What opening wrote is synced; or else the log can only be read, and has told why.
+func (p *opener) sleep() {
+	l := p.l
+	l.gate.Store(gateAsleep)
+	err := l.closeSegments(ByOpen)
+	if failed := l.progress.marks.close(ByOpen); failed != nil {
+		err = errors.Join(err, l.fail(failed))
+	}
+	if err != nil {
+		l.log.Warn("an opening's files could not be closed", zap.String("log", l.dir), zap.Error(err))
+	}
 }
 
 // abandon closes what a failed opening had opened.

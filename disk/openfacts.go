@@ -51,7 +51,7 @@ func (p *opener) loadMark() error {
 		return fmt.Errorf("open %s: %w", name, err)
 	}
 	f := &l.progress.marks
-	f.file = file
+	f.file, f.there = file, true
 	if f.have, err = readMarks(file, ByOpen, l.dir); err != nil {
 		return err
 	}

@@ -202,13 +202,10 @@ func (l *Log) points(v *view, wait bool) (p points, x *indexFile, err error) {
 	if v.index != nil {
 		return v.index, nil, nil
 	}
-	if !wait {
-		return nil, nil, ErrCold
+	if x, err = l.openIndex(v, wait); x == nil {
+		return nil, nil, err
 	}
-	if x = l.openIndex(v); x != nil {
-		return x, x, nil
-	}
-	return nil, nil, nil
+	return x, x, nil
 }
 
 func (v *view) spotOf(e entry) spot { return spot{int64(e.pos), v.base + uint64(e.rel)} }

@@ -11,7 +11,7 @@ const rebuildStep = 4 << 20
 // rebuild is an index being built: the file of a sealed segment whose index readers found missing or damaged, or, in
 // memory, what opening did not scan of the active one.
 type rebuild struct {
-	v     view
+	v     view // its file is open during a step only: each log may have begun with one
 	front bool // in memory
 	w     window
 	index *memIndex
@@ -42,11 +42,9 @@ func (l *Log) rebuildIndex() error {
 			return nil
 		}
 		l.indexWanted.Store(true) // there may be more
-		if err := r.start(l, s); err != nil {
-			return err
-		}
+		r.start(l, s)
 	}
-	done, err := r.step(l)
+	done, err := r.open(l)
 	if err == nil && !done {
 		return nil
 	}
@@ -55,11 +53,13 @@ func (l *Log) rebuildIndex() error {
 		l.splice(r.v.seg, r.index)
 	case done:
 		if err = l.writeIndex(ByRoller, r.v.base, r.index, r.v.end, r.v.size); err == nil {
+			l.files.forget(r.v.seg, indexOfIt)
 			r.v.seg.summary.Store(nil)
 			r.v.seg.badIndex.Store(false)
 		}
 	}
-	return errors.Join(err, r.stop(ByRoller))
+	r.stop()
+	return err
 }
 
 // splice shows readers the index of what lay before the mark, unless the segment was sealed meanwhile.
@@ -68,7 +68,7 @@ func (l *Log) splice(s *segment, front *memIndex) {
 	defer l.list.Unlock()
 	s.front = spot{}
 	delete(l.rebuild.seen, s) // it may need a file, too, once it is sealed
-	if s.live != nil {
+	if !s.sealed {
 		s.lookup = &spliced{front: front, back: s.index}
 	}
 }
@@ -78,31 +78,39 @@ func (l *Log) withoutIndex() *segment {
 	l.list.RLock()
 	defer l.list.RUnlock()
 	for _, s := range l.list.segs {
-		if (s.live == nil && s.badIndex.Load() || s.live != nil && s.front.pos > 0) && !l.rebuild.seen[s] {
+		if (s.sealed && s.badIndex.Load() || !s.sealed && s.front.pos > 0) && !l.rebuild.seen[s] {
 			return s
 		}
 	}
 	return nil
 }
 
-func (r *rebuild) start(l *Log, s *segment) error {
+func (r *rebuild) start(l *Log, s *segment) {
 	if r.seen == nil {
 		r.seen = make(map[*segment]bool)
 	}
 	r.seen[s] = true
-	v, err := l.pick(s.base)
-	if err != nil {
-		return err
+	r.v = view{seg: s, base: s.base, size: s.size.Load(), end: s.end.Load(), log: l, epochs: l.epochTable()}
+	if r.front = !s.sealed; r.front {
+		r.v.size, r.v.end = s.front.pos, s.front.off
 	}
-	if r.front = v.held != nil; r.front {
-		v.size, v.end = s.front.pos, s.front.off
-	} else if v.file, err = l.fs.Open(ByRoller, l.path(segmentName(s.base))); err != nil {
-		return fmt.Errorf("open a segment to index it: %w", err)
-	}
-	r.v, r.at = v, spot{0, s.base}
+	r.at = spot{0, s.base}
 	r.w = r.v.window(ByRoller)
 	r.index = newMemIndex(l.opt.SegmentBytes, l.opt.IndexInterval)
-	return nil
+}
+
+// open does a step with the segment's file.
+func (r *rebuild) open(l *Log) (done bool, err error) {
+	f, err := l.fs.Open(ByRoller, l.fileName(r.v.seg))
+	if err != nil {
+		return false, fmt.Errorf("open a segment to index it: %w", err)
+	}
+	r.v.file, r.w.file = f, f
+	done, err = r.step(l)
+	if failed := f.Close(ByRoller); failed != nil {
+		err = errors.Join(err, fmt.Errorf("close an indexed segment: %w", failed))
+	}
+	return done, err
 }
 
 // step goes over the next batches, and over damage, to the segment's end.
@@ -128,21 +136,4 @@ func (r *rebuild) step(l *Log) (done bool, err error) {
 }
 
 // stop ends work on a segment, finished or not.
-func (r *rebuild) stop(by By) error {
-	if r.v.seg == nil {
-		return nil
-	}
-	var err error
-	if r.v.held != nil {
-		if err = r.v.held.release(by); err != nil { // the last to let go of it: the close was the log's (I6)
-			err = r.v.log.fail(err)
-		}
-	} else {
-		err = r.v.file.Close(by)
-	}
-	r.v, r.w, r.index = view{}, window{}, nil
-	if err != nil {
-		return fmt.Errorf("close an indexed segment: %w", err)
-	}
-	return nil
-}
+func (r *rebuild) stop() { r.v, r.w, r.index = view{}, window{}, nil }

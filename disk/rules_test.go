@@ -186,7 +186,7 @@ func TestRebuiltIndexIsUsed(t *testing.T) {
 	var tr tracer
 	broken := true
 	e := newEnv(t, fstest.Trace(fstest.Fail(fstest.NewMem(), func(op fstest.Op) error {
-		if broken && op.By == disk.ByRoller && op.Kind == fstest.Open {
+		if broken && op.By == disk.ByRoller && op.Kind == fstest.Open && op.Name == seg0 {
 			return syscall.EIO
 		}
 		return nil

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"io"
 	"sort"
 )
@@ -38,11 +39,12 @@ func (l *Log) Scrub(c *ScrubCursor, max int64) (n int64, err error) {
 		c.base, c.at = v.base, spot{0, v.base}
 		c.w.from, c.w.n = 0, 0 // what was read in the last round is read again
 	}
-	if err := l.openSealed(&v); err != nil {
+	// Not one of those that readers share: it would push out of memory's reach what they have read of late.
+	if v.file, err = l.fs.Open(ByScrub, l.readName(v.seg, dataFile)); err != nil {
 		c.leave(&v) // or one file that cannot be opened would keep the others from being read
-		return 0, err
+		return 0, l.unread(&v, err)
 	}
-	defer v.release(&err)
+	defer func(f File) { err = errors.Join(err, f.Close(ByScrub)) }(v.file)
 	c.file = patient{File: v.file}
 	v.file = &c.file
 	c.w.by, c.w.file, c.w.limit, c.w.epochs = ByScrub, v.file, v.size, v.epochs
@@ -67,7 +69,7 @@ func (l *Log) sealedFrom(base uint64) (v view, ok bool, err error) {
 	}
 	segs := l.list.segs
 	i := sort.Search(len(segs), func(i int) bool { return segs[i].base >= base })
-	if i == len(segs) || segs[i].live != nil {
+	if i == len(segs) || !segs[i].sealed {
 		return view{}, false, nil
 	}
 	s := segs[i]

@@ -48,15 +48,17 @@ type segment struct {
 
 	checked checked // what readers need not look at
 
-	// Guarded by Log.list; nil once sealed. The stage at work on an unsealed segment (writer, flusher, roller) needs no
-	// lock: only the roller changes them, and only after the others have let go (synced).
+	// Guarded by Log.list; nil once sealed, live also while the log sleeps. The stage at work on an unsealed segment (writer,
+	// flusher, roller) needs no lock: only the roller changes them, and only after the others have let go (synced, the gate).
 	live   *handle
 	index  *memIndex // the writer's
 	lookup points    // what readers search: index, or index with what lies before it
+	sealed bool
+
+	files [fileKinds]*readFile // open for readers; guarded by files.mu
 
 	// Roller only.
-	unnamed bool // the file is still called next.seg
-	sealed  bool
+	unnamed bool // the file is still called next.seg; fixed while nobody has it open for writing
 	front   spot // where index begins; what lies before is not indexed yet
 }
 
@@ -71,8 +73,9 @@ func (s *segment) whole() whole {
 
 // handle is an open file that readers may hold beyond the moment its segment is sealed.
 type handle struct {
-	file File
-	refs atomic.Int32 // the log's own reference, and one for each reader at work
+	file     File
+	refs     atomic.Int32 // the log's own reference, and one for each reader at work
+	orphaned *files       // set by the log, before it gives its reference up while readers are at work
 }
 
 func newHandle(f File) *handle {
@@ -86,7 +89,11 @@ func newHandle(f File) *handle {
 func (h *handle) release(by By) error {
 	switch n := h.refs.Add(-1); {
 	case n == 0:
-		return h.file.Close(by)
+		err := h.file.Close(by)
+		if h.orphaned != nil {
+			h.orphaned.orphanClosed()
+		}
+		return err
 	case n < 0:
 		panic("BUG: a segment's file was released more often than held")
 	}

@@ -37,11 +37,11 @@ type node struct {
 
 // Store is a data directory, held by this process alone. Any goroutine may call any method.
 type Store struct {
-	fs   FS
-	opt  StoreOptions
-	log  *zap.Logger
-	node node
-	lock io.Closer
+	fs    FS
+	files *files
+	log   *zap.Logger
+	node  node
+	lock  io.Closer
 
 	mu struct { // topics come and go rarely; nothing on the data path takes it
 		sync.Mutex
@@ -56,7 +56,9 @@ func OpenStore(f FS, o StoreOptions, log *zap.Logger) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{fs: f, opt: o, log: log}
+	files := newFiles(o.Files)
+	f = seam{f, files}
+	s := &Store{fs: f, files: files, log: log}
 	s.mu.logs = make(map[string]bool)
 	if _, err := s.loadNode(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -166,11 +168,13 @@ func (s *Store) NodeID() string { return s.node.ID }
 
 // OpenLog opens a partition of an existing topic, and creates an empty log when there is none. A log is open once at a
 // time. One that is damaged, or cannot be recovered, opens for reading: its Err tells why, and what to do. Any goroutine;
-// different logs may be opened at once.
+// different logs may be opened at once, and wait for descriptors, of which an open log has none until its first append.
 //
 // Errors: fs.ErrNotExist for an unknown topic, I/O when the log's files cannot be listed or read, and whatever keeps a new
 // log from being made, ErrNoSpace above all. Recovery then holds what was done before. See BrokenLog.
 func (s *Store) OpenLog(by By, topic string, partition int, o LogOptions) (*Log, Recovery, error) {
+	release := s.files.lease()
+	defer release()
 	if _, err := s.readTopic(by, topic); err != nil {
 		return nil, Recovery{}, fmt.Errorf("open log %s/%d: %w", topic, partition, err)
 	}
@@ -178,7 +182,7 @@ func (s *Store) OpenLog(by By, topic string, partition int, o LogOptions) (*Log,
 	if err := s.take(dir); err != nil {
 		return nil, Recovery{}, err
 	}
-	l, rec, err := openLog(s.fs, dir, o, s.log)
+	l, rec, err := openLog(s.fs, s.files, dir, o, s.log)
 	if err != nil {
 		s.give(dir)
 		return nil, rec, err
@@ -194,7 +198,7 @@ func (s *Store) BrokenLog(topic string, partition int, why error) *Log {
 	if err := s.take(dir); err != nil {
 		panic(fmt.Sprintf("BUG: %v", err))
 	}
-	l := &Log{fs: s.fs, dir: dir, log: s.log, unreadable: why, onClose: func() { s.give(dir) }}
+	l := &Log{fs: s.fs, files: s.files, dir: dir, log: s.log, unreadable: why, onClose: func() { s.give(dir) }}
 	l.epochs.Store(&epochTable{{}})
 	seg := &segment{sealed: true}
 	l.list.segs = []*segment{seg}

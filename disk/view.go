@@ -7,15 +7,17 @@ import (
 	"sort"
 )
 
-// view is one segment as a reader sees it: what was whole when it was taken stays readable until release.
+// view is one segment as a reader sees it: what was whole when it was taken stays readable until release. Its file is
+// either the log's own, which a log that is awake has open for writing, or one that readers share.
 type view struct {
 	seg   *segment
 	base  uint64
 	size  int64  // bytes of whole batches
 	end   uint64 // offset after the last of them
 	file  File
-	held  *handle // of an unsealed segment
-	index points  // of an unsealed segment
+	held  *handle   // the log's own
+	pin   *readFile // of any other segment
+	index points    // of an unsealed segment
 
 	log    *Log
 	epochs epochTable
@@ -27,32 +29,36 @@ func (v *view) window(by By) window {
 }
 
 // view pins the file of the segment that holds offset from, until release. Without wait it answers from what is open
-// already. Errors: ErrCold without wait; *CorruptError for a missing file and between segments; I/O.
+// already; with it, it waits for the disk, and for a descriptor: so whoever holds one view does not ask for another one.
+// Errors: ErrCold without wait; *CorruptError for a missing file and between segments; I/O.
 func (l *Log) view(from uint64, wait bool) (view, error) {
 	v, err := l.pick(from)
 	if err != nil || v.held != nil {
 		return v, err
 	}
-	if !wait {
-		return v, ErrCold
+	mode := pinOpen
+	if wait {
+		mode = pinWait
 	}
-	err = l.openSealed(&v)
-	return v, err
+	if v.pin, err = l.pinFile(v.seg, dataFile, mode); err != nil {
+		return view{}, l.unread(&v, err)
+	}
+	v.file = v.pin.file
+	return v, nil
 }
 
-// openSealed opens the file of a sealed segment for this view alone.
-func (l *Log) openSealed(v *view) (err error) {
-	v.file, err = l.fs.Open(ByReader, l.path(segmentName(v.base)))
-	if errors.Is(err, fs.ErrNotExist) {
+// unread says why the file of a view could not be opened.
+func (l *Log) unread(v *view, err error) error {
+	switch {
+	case errors.Is(err, ErrCold), errors.Is(err, errClosed):
+		return err
+	case errors.Is(err, fs.ErrNotExist):
 		return &CorruptError{From: v.base, Next: v.end, Where: l.place(v.base, 0), Why: "the file is missing"}
 	}
-	if err != nil {
-		return fmt.Errorf("open to read: %w", err)
-	}
-	return nil
+	return fmt.Errorf("open to read: %w", err)
 }
 
-// pick finds the segment that holds offset from, and pins it as long as it is unsealed.
+// pick finds the segment that holds offset from, and keeps its file open if the log has it so.
 func (l *Log) pick(from uint64) (view, error) {
 	l.list.RLock()
 	defer l.list.RUnlock()
@@ -89,8 +95,8 @@ func (v *view) release(err *error) {
 		if failed = v.held.release(ByReader); failed != nil { // the last to let go of it: the close was the log's (I6)
 			failed = v.log.fail(failed)
 		}
-	case v.file != nil:
-		failed = v.file.Close(ByReader)
+	case v.pin != nil:
+		v.pin.unpin()
 	}
 	if failed != nil {
 		*err = errors.Join(*err, fmt.Errorf("close after reading: %w", failed))

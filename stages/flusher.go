@@ -118,6 +118,7 @@ func (f *flusher) tick(now time.Time) {
 		case p.log.Err() != nil:
 		case c.Sync == SyncDsync: // no sync of ours moves its durable point, so the tick leaves the mark
 			f.mark(p)
+			f.maintain(p)
 		case c.Sync == SyncData && c.Flush != Forever && p.log.Dirty() && now.UnixNano()-p.f.lastSync >= int64(c.Flush):
 			f.list(p)
 		}
@@ -147,6 +148,15 @@ func (p *partition) flushDue() bool {
 // mark leaves on disk how far the log is durable. It tells its failure itself.
 func (f *flusher) mark(p *partition) {
 	_ = p.log.Mark(disk.ByFlusher) // a failed log has logged why, and for want of room the next mark will do
+}
+
+// maintain asks for the roller behind work in a log: a synced segment may now be
+// sealed, or a log that wants to wake has found this one busy. A log that has failed
+// needs no more work, but the roller must tell so to a writer that waits for a spare.
+func (f *flusher) maintain(p *partition) {
+	if p.log.MaintenanceDue() || p.log.Err() != nil && p.waitsForSpare.Load() {
+		p.maintain.send(f.roller)
+	}
 }
 
 // sync makes durable what the log holds, and answers all that waited (I2).
@@ -179,11 +189,7 @@ func (f *flusher) sync(p *partition) {
 		f.mark(p) // behind the answers, none of which waits for it
 	}
 	p.syncSince.Store(0)
-	// A synced segment may now be sealed. A log that has failed needs no more work, but
-	// the roller must tell so to a writer that waits for a spare.
-	if p.log.MaintenanceDue() || p.log.Err() != nil && p.waitsForSpare.Load() {
-		p.maintain.send(f.roller)
-	}
+	f.maintain(p)
 }
 
 // syncError says what a failed sync means for a command that waited for it.

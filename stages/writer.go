@@ -165,6 +165,7 @@ func (w *writer) forget(p *partition) {
 		w.run.stalled--
 	}
 	p.w.pending.take().fail(errDropped)
+	p.log.Forgo()
 }
 
 // resume lets a stalled log go on: with its spare, or by refusing what waited
@@ -214,8 +215,8 @@ func (w *writer) pass(p *partition) {
 	}
 }
 
-// stall parks the log until the roller has a spare for it, or says why not. The
-// writer goes on with its other logs meanwhile.
+// stall parks the log until the roller has woken it, or has a spare for it, or says
+// why not. The writer goes on with its other logs meanwhile.
 func (w *writer) stall(p *partition) {
 	p.w.stalled = true
 	w.run.stalled++
@@ -278,6 +279,10 @@ func wholeBatches(b []byte, room int64, empty bool) []byte {
 // that are whole. It reports whether the log has a new end.
 func (w *writer) append(p *partition, n int, bytes []byte, sync *list) bool {
 	first, next, err := p.log.Append(bytes)
+	if errors.Is(err, disk.ErrAsleep) {
+		w.stall(p)
+		return false
+	}
 	if err != nil {
 		w.noteFull(err)
 		w.refuse(p, n, err)
