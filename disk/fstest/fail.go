@@ -7,19 +7,19 @@ import (
 )
 
 // Fail asks decide before every operation on f; an error is the operation's result, and the operation is not done. A
-// *Short makes a write stop in the middle, a *Dropped makes a Sync lose bytes, a *Late comes after the deed. A Close that fails leaves the file open, as far as f is concerned.
+// *Short makes a write or a read stop in the middle, a *Dropped makes a Sync lose bytes, a *Late comes after the deed. A Close that fails leaves the file open, as far as f is concerned.
 // decide may be called from several goroutines at once.
 func Fail(f disk.FS, decide func(op Op) error) disk.FS {
 	return &wrapper{fs: f, before: decide, after: func(Op, error) {}}
 }
 
-// Short is an error for a write: its first N bytes are written, then it fails with Err.
+// Short is an error for a write or a read: it is done with its first N bytes, then it fails with Err.
 type Short struct {
 	N   int
 	Err error
 }
 
-func (s *Short) Error() string { return fmt.Sprintf("written %d bytes only: %v", s.N, s.Err) }
+func (s *Short) Error() string { return fmt.Sprintf("done with %d bytes only: %v", s.N, s.Err) }
 
 func (s *Short) Unwrap() error { return s.Err }
 

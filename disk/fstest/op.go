@@ -154,7 +154,15 @@ func (f *wrappedFile) doPartly(op Op, run func() error, partly func(error)) erro
 }
 
 func (f *wrappedFile) ReadAt(by disk.By, p []byte, pos int64) (n int, err error) {
-	err = f.do(Op{By: by, Kind: Read, Pos: pos, Len: len(p)}, func() (err error) { n, err = f.f.ReadAt(by, p, pos); return err })
+	return f.read(Op{By: by, Kind: Read, Pos: pos, Len: len(p)}, p, f.f.ReadAt)
+}
+
+func (f *wrappedFile) read(op Op, p []byte, read func(disk.By, []byte, int64) (int, error)) (n int, err error) {
+	err = f.doPartly(op, func() (err error) { n, err = read(op.By, p, op.Pos); return err }, func(err error) {
+		if short, ok := errors.AsType[*Short](err); ok {
+			n, _ = f.f.ReadAt(op.By, p[:min(short.N, len(p))], op.Pos) // the error is the one asked for
+		}
+	})
 	return n, err
 }
 
@@ -202,8 +210,7 @@ func (f *wrappedFile) Evict(by disk.By, pos, n int64) error {
 }
 
 func (f *wrappedFile) ReadCached(by disk.By, p []byte, pos int64) (n int, err error) {
-	err = f.do(Op{By: by, Kind: ReadCached, Pos: pos, Len: len(p)}, func() (err error) { n, err = f.f.ReadCached(by, p, pos); return err })
-	return n, err
+	return f.read(Op{By: by, Kind: ReadCached, Pos: pos, Len: len(p)}, p, f.f.ReadCached)
 }
 
 func (f *wrappedFile) Cached(pos, n int64) bool { return f.f.Cached(pos, n) }
