@@ -1,6 +1,7 @@
 package disk_test
 
 import (
+	"errors"
 	"testing"
 
 	"sluice/disk"
@@ -51,6 +52,54 @@ func TestReadAllocatesNothing(t *testing.T) {
 		})
 		if got != 0 {
 			t.Errorf("%s: a read allocates %v times", name, got)
+		}
+	}
+	e.close(t)
+}
+
+// TestI10LocateAllocatesNothing: from memory, at the end of a log and in sealed segments, with a cursor and without.
+func TestI10LocateAllocatesNothing(t *testing.T) {
+	countable(t)
+	e := newEnv(t, disk.OS(t.TempDir()), disk.LogOptions{})
+	fill(t, e, 1000, 0)
+	var x disk.Extent
+	var c disk.Cursor
+	buf := make([]byte, 8<<10)
+	for from := uint64(0); from < e.l.Next(); from = x.Next { // whoever waits brings all of it into memory, and opens the files
+		must(t, e.l.Locate(&x, from, 4<<10, nil, true))
+		must(t, x.Release())
+	}
+	from := uint64(0)
+	next := func(n uint64) {
+		if from = n; from == e.l.Next() {
+			from = 0
+		}
+	}
+	for name, do := range map[string]func() error{
+		"Locate": func() error {
+			err := errors.Join(e.l.Locate(&x, from, 4<<10, nil, false), x.Release(), x.Pin(1, false), x.Release())
+			next(x.Next)
+			return err
+		},
+		"Locate with a cursor": func() error {
+			err := errors.Join(e.l.Locate(&x, from, 4<<10, &c, false), x.Release())
+			next(x.Next)
+			return err
+		},
+		"ReadCached": func() error {
+			ch, err := e.l.ReadCached(buf, from, nil)
+			next(ch.Next)
+			return err
+		},
+		"the end": func() error { return errors.Join(e.l.Locate(&x, e.l.Next(), 4<<10, &c, false), x.Release()) },
+	} {
+		got := testing.AllocsPerRun(2000, func() {
+			if err := do(); err != nil {
+				t.Fatal(name, err)
+			}
+		})
+		if got != 0 {
+			t.Errorf("%s allocates %v times", name, got)
 		}
 	}
 	e.close(t)

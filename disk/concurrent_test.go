@@ -89,12 +89,11 @@ func (c *crew) maintain() {
 }
 
 // read follows the log from an offset to the end, in chunks of that size, and looks at every value.
-func (c *crew) read(from uint64, size int) {
+func (c *crew) read(w way, from uint64, size int) {
 	var cur disk.Cursor
 	var r batch.Reader
-	buf := make([]byte, size)
 	for from < uint64(c.n) && !c.over.Load() {
-		ch, err := c.l.ReadAt(buf, from, &cur)
+		ch, err := w.read(c.t, c.l, from, size, &cur)
 		if err != nil {
 			c.fail("offset %d: %v", from, err)
 			return
@@ -150,8 +149,8 @@ func TestConcurrent(t *testing.T) {
 			wg.Go(c.write)
 			wg.Go(c.sync)
 			wg.Go(c.maintain)
-			for _, size := range []int{900, 4000, 100000} {
-				wg.Go(func() { c.read(0, size) })
+			for i, size := range []int{900, 4000, 100000, 0} {
+				wg.Go(func() { c.read(ways[i], 0, size) })
 			}
 			wg.Go(c.jump)
 			wg.Wait()
@@ -160,7 +159,9 @@ func TestConcurrent(t *testing.T) {
 			}
 			e.reopen(t)
 			c.l = e.l
-			c.read(0, 900)
+			for _, w := range ways {
+				c.read(w, 0, 900)
+			}
 			e.close(t)
 		})
 	}

@@ -3,7 +3,6 @@ package disk
 import (
 	"errors"
 	"fmt"
-	"io"
 )
 
 // Extent is whole batches of one segment, as they lie in its file. The zero value is ready, and is used again and again
@@ -51,7 +50,7 @@ func (l *Log) Locate(x *Extent, from uint64, most int64, c *Cursor, wait bool) e
 		c = &none
 	}
 	err = x.locate(from, most, c, wait)
-	if errors.Is(err, errChanged) { // and it has been forgotten what was known of the file
+	if errors.Is(err, errChanged) {
 		if err = ErrCold; wait {
 			err = x.locate(from, most, c, wait)
 		}
@@ -59,8 +58,8 @@ func (l *Log) Locate(x *Extent, from uint64, most int64, c *Cursor, wait bool) e
 	return x.keep(err)
 }
 
-// errChanged: bytes that were checked before are not there as they were, and the segment's are now checked anew.
-var errChanged = errors.New("disk: the file is not what it was; somebody has cut or changed it")
+// errChanged: bytes that were checked before cannot be read, or are others now. What was known of the segment is forgotten.
+var errChanged = errors.New("disk: bytes that were right before are not there any more")
 
 // keep releases after an error.
 func (x *Extent) keep(err error) error {
@@ -98,23 +97,18 @@ func (x *Extent) Pin(at int64, wait bool) error {
 	return x.keep(err)
 }
 
-// warm reads what of the bytes from at on is not in memory. Errors: errChanged, I/O.
+// warm reads what of the bytes from at on is not in memory. What cannot be read is forgotten, with the bytes around: then it
+// is found out, batch by batch, how far the trouble reaches. Errors: errChanged.
 func (x *Extent) warm(buf []byte, at int64) error {
-	end := x.Pos + x.Size
 	if x.v.file.Cached(x.Pos+at, x.Size-at) {
 		return nil
 	}
-	for pos := x.Pos + at; pos < end; {
+	for pos, end := x.Pos+at, x.Pos+x.Size; pos < end; pos += int64(len(buf)) {
 		b := buf[:min(int64(len(buf)), end-pos)]
-		n, err := x.v.file.ReadAt(ByReader, b, pos)
-		if pos += int64(n); n == len(b) {
-			continue
-		}
-		if err == nil || errors.Is(err, io.EOF) {
+		if n, err := x.v.file.ReadAt(ByReader, b, pos); n < len(b) {
 			x.Doubt()
-			err = errChanged
+			return fmt.Errorf("read %s: %w: %w", x.log.place(x.v.base, pos+int64(n)), errChanged, err)
 		}
-		return x.log.placed(&x.v, pos, err)
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func (x *Extent) locate(from uint64, most int64, c *Cursor, wait bool) error {
 		x.Pos, x.From = tr.at.pos, tr.at.off
 		r, ok := x.seg.checkedAt(x.Pos)
 		switch {
-		case ok:
+		case ok && !(wait && r.to.off < v.end && r.to.pos < x.Pos+most):
 			end, err = x.checkedEnd(&w, r, most, known && begin.pos >= r.from.pos)
 			unread = true
 		case wait:
@@ -73,10 +73,8 @@ func (x *Extent) checkedEnd(w *window, r stretch, most int64, known bool) (spot,
 	if end.pos > begin.pos && v.index == nil { // a file's entry is proved by its batch
 		_, err = w.prove(end, v.end)
 	}
-	if end.pos <= begin.pos || isBad(err) {
+	if end.pos <= begin.pos || err != nil {
 		end = begin
-	} else if err != nil {
-		return begin, err
 	}
 	for end == begin || end.pos < limit && end.off < v.end {
 		h, err := w.header(end.pos, end.off, v.end)
@@ -84,8 +82,11 @@ func (x *Extent) checkedEnd(w *window, r stretch, most int64, known bool) (spot,
 			x.Doubt()
 			return begin, errChanged
 		}
-		if err != nil {
+		if err != nil && end == begin {
 			return begin, err
+		}
+		if err != nil {
+			break // up to there it may be read
 		}
 		if end != begin && end.pos+int64(h.Size) > limit {
 			break

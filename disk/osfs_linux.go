@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -90,7 +91,8 @@ func cachedPages(fd int, pos, n int64) (int64, error) {
 
 // probe reads a byte of each page; false too where the file system has no read that doesn't wait.
 func probe(fd int, pos, n int64) bool {
-	var b [1]byte
+	b := oneByte.Get().(*[1]byte)
+	defer oneByte.Put(b)
 	page := int64(os.Getpagesize())
 	for end := pos + n; pos < end; pos += page - pos%page {
 		if got, err := readCached(fd, b[:], pos); got != 1 || err != nil {
@@ -99,6 +101,8 @@ func probe(fd int, pos, n int64) bool {
 	}
 	return true
 }
+
+var oneByte = sync.Pool{New: func() any { return new([1]byte) }} // a local one would be allocated at each call
 
 // blockSize is what statfs counts in: fragments, which older kernels left at 0 where they are blocks.
 func blockSize(s *unix.Statfs_t) int64 {

@@ -49,11 +49,8 @@ func (w *window) peek(pos int64, want int) ([]byte, error) {
 		read = w.file.ReadCached
 	}
 	n, err := read(w.by, b, pos)
-	if errors.Is(err, ErrCold) && n >= want { // there is enough
-		err = nil
-	}
 	w.from, w.n = pos, n
-	if n < len(b) && err != nil && !errors.Is(err, io.EOF) {
+	if n < want && err != nil && !errors.Is(err, io.EOF) { // else what is wrong behind is found by who comes there
 		w.n = 0
 		return nil, err
 	}
