@@ -44,6 +44,13 @@ var behaviours = []behaviour{
 	{name: "fetch waits", needs: []capability{fetching}, run: fetchWaits},
 	{name: "fetch limits", needs: []capability{fetching}, run: fetchLimits},
 
+	// boundary_test.go
+	{name: "every kind of place at every boundary", run: everyPlaceAtBoundaries},
+	{name: "an empty log", run: emptyLog},
+	{name: "inside a batch", needs: []capability{ownBatches}, run: insideBatches},
+	{name: "reads while the log rolls", run: readsWhileItRolls},
+	{name: "batches from each offset", needs: []capability{typing}, run: rawFromEachOffset},
+
 	// tail_test.go
 	{name: "tail from the newest", run: tailFromNewest},
 	{name: "tail catches up and goes on", run: tailCatchesUp},

@@ -95,6 +95,10 @@ func (s *commands) runJSON(into any, args ...string) error {
 
 func (s *commands) create(topic string, settings ...string) error {
 	_, err := s.run(nil, append([]string{"create", topic}, settings...)...)
+	var exit *exec.ExitError
+	if len(settings) > 0 && errors.As(err, &exit) && exit.ExitCode() == 2 { // it asks no server about what can't be right
+		return &refusal{code: "BAD_SETTING", text: err.Error()}
+	}
 	return err
 }
 
