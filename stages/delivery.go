@@ -215,10 +215,14 @@ func (r *responder) letGo() {
 // park is letGo for when the client takes no more: what lies in the lease and can't be
 // made again moves to own memory.
 func (r *responder) park() {
-	if r.leased() && len(r.out) > 0 {
-		rest := r.out[max(r.sender.done, r.again.to):]
-		if done := r.sender.done; done < r.again.from {
+	if r.leased() {
+		var rest []byte
+		switch done := r.sender.done; {
+		case len(r.out) == 0: // what is sent lies elsewhere
+		case done < r.again.from:
 			rest = r.out[done:r.again.from]
+		case done >= r.again.to:
+			rest = r.out[done:]
 		}
 		r.out = r.own[:copy(r.own[:], rest)]
 	}

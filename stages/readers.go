@@ -22,6 +22,7 @@ type readers struct {
 	cold     atomic.Int64 // what the pool was asked for
 	sendfile atomic.Int64 // bytes that went from file to socket
 	parked   atomic.Int64 // responders that wait for their client now, and hold nothing
+	parks    atomic.Int64 // how often one has begun to
 	cut      atomic.Int64 // answers that could not be finished, and their connections with them
 }
 

@@ -97,6 +97,7 @@ func (s *sender) try(fd uintptr) bool {
 			s.letGo()
 			s.parked = true
 			s.readers.parked.Add(1)
+			s.readers.parks.Add(1)
 			s.stalled(unacknowledged(int(fd)))
 			return false
 		case err != nil:
