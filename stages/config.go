@@ -70,7 +70,7 @@ type ConnConfig struct {
 
 	HeaderTimeout time.Duration // a request's line that has begun must be whole by then
 	FrameTimeout  time.Duration // a payload must be whole by then, or bring frameStep more
-	WriteTimeout  time.Duration // a client must take each transmitMax of its answers within it
+	WriteTimeout  time.Duration // a client must take some of its answers within it, if any are there
 	IdleTimeout   time.Duration // a client without a request is closed after it; Forever: never
 	PeerTimeout   time.Duration // a client whose machine does not answer is gone after it
 
@@ -100,7 +100,7 @@ type FlusherConfig struct {
 type ReadersConfig struct {
 	Count int64
 	Queue int64
-	Chunk int64 // bytes of whole batches that one read brings
+	Chunk int64 // bytes of whole batches that one answer of stored batches has, at most
 }
 
 // ControllerConfig tunes the controller.

@@ -18,12 +18,7 @@ type readers struct {
 	permits chan struct{} // sendfilesMax of them
 	stats   *stats
 
-	// For STATS; any goroutine.
-	cold     atomic.Int64 // what the pool was asked for
-	sendfile atomic.Int64 // bytes that went from file to socket
-	parked   atomic.Int64 // responders that wait for their client now, and hold nothing
-	parks    atomic.Int64 // how often one has begun to
-	cut      atomic.Int64 // answers that could not be finished, and their connections with them
+	cold, sendfile, parked, parks, cut atomic.Int64 // as in SendStats; any goroutine
 }
 
 // sendfilesMax is how many sendfiles, or reads in their stead, run at once. Each is
@@ -69,4 +64,21 @@ func (r *readers) serve(ctx context.Context, cmd *command) (err error) {
 		panic(fmt.Sprintf("BUG: readers got op %d", cmd.op))
 	}
 	return err
+}
+
+// SendStats is how stored batches reach their readers.
+type SendStats struct {
+	Cold     int64 `json:"cold"`     // reads that had to ask the disk
+	Sendfile int64 `json:"sendfile"` // bytes that went from file to socket
+	Parked   int64 `json:"parked"`   // connections whose client takes nothing now; they hold nothing
+	Parks    int64 `json:"parks"`    // how often that began
+	Cut      int64 `json:"cut"`      // answers that could not be finished, and their connections with them
+}
+
+func (r *readers) snapshot() SendStats {
+	return SendStats{Cold: r.cold.Load(), Sendfile: r.sendfile.Load(), Parked: r.parked.Load(), Parks: r.parks.Load(), Cut: r.cut.Load()}
+}
+
+func (s SendStats) text() string {
+	return fmt.Sprintf("cold=%d sendfile=%d parked=%d parks=%d cut=%d", s.Cold, s.Sendfile, s.Parked, s.Parks, s.Cut)
 }

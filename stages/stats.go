@@ -81,6 +81,7 @@ type Snapshot struct {
 	Closed        map[string]int64 `json:"closed"` // connections that the server closed by itself, by reason
 	Limits        LimitStats       `json:"limits"`
 	Files         FileStats        `json:"files"`
+	Send          SendStats        `json:"send"`
 	Disk          DiskStats        `json:"disk"`
 	Scrub         ScrubStats       `json:"scrub"`
 	Memory        []MemoryStats    `json:"memory"`
@@ -162,7 +163,7 @@ func (s *Server) snapshot() Snapshot {
 		Appends: st.appends.Load(), Writes: st.writes.Load(), Records: st.records.Load(), AppendedBytes: st.appendBytes.Load(),
 		Reads: st.reads.Load(), ReadBytes: st.readBytes.Load(), Syncs: st.syncs.Load(), SyncErrors: st.syncErrors.Load(),
 		Limits: LimitStats{Descriptors: s.limits.Total, Connections: s.limits.Connections, Files: s.limits.Files + s.limits.Reserve}, Files: s.fileStats(),
-		Errors: map[string]int64{}, Closed: map[string]int64{}, Disk: s.admission.room.stats(), Scrub: s.scrubber.snapshot(),
+		Send: s.readers.snapshot(), Errors: map[string]int64{}, Closed: map[string]int64{}, Disk: s.admission.room.stats(), Scrub: s.scrubber.snapshot(),
 	}
 	for i := range st.errors {
 		if n := st.errors[i].Load(); n > 0 {
@@ -258,6 +259,7 @@ func (s Snapshot) render(asJSON bool) []byte {
 	}
 	line("limits", fmt.Sprintf("descriptors=%d connections=%d files=%d", s.Limits.Descriptors, s.Limits.Connections, s.Limits.Files))
 	line("files", s.Files.text())
+	line("send", s.Send.text())
 	line("disk", s.Disk.text())
 	line("scrub", s.Scrub.text())
 	for _, m := range s.Memory {
