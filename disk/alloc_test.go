@@ -60,7 +60,7 @@ func TestReadAllocatesNothing(t *testing.T) {
 // TestI10LocateAllocatesNothing: from memory, at the end of a log and in sealed segments, with a cursor and without.
 func TestI10LocateAllocatesNothing(t *testing.T) {
 	countable(t)
-	e := newEnv(t, disk.OS(t.TempDir()), disk.LogOptions{})
+	e := newEnv(t, disk.OS(t.TempDir()), disk.LogOptions{SegmentBytes: 64 << 10})
 	fill(t, e, 1000, 0)
 	var x disk.Extent
 	var c disk.Cursor

@@ -61,3 +61,50 @@ func BenchmarkReadTail(b *testing.B) {
 	}
 	e.close(b)
 }
+
+// BenchmarkLocate finds extents in memory: as a follower does at the end of the log, as a consumer that reads on, and
+// anywhere, in the active segment and in sealed ones.
+func BenchmarkLocate(b *testing.B) {
+	for _, c := range []struct {
+		name    string
+		segment int64
+		most    int64
+		cursor  bool
+	}{
+		{"active 16 KiB, reading on", 256 << 20, 16 << 10, true},
+		{"active 16 KiB, anywhere", 256 << 20, 16 << 10, false},
+		{"active 1 MiB, reading on", 256 << 20, 1 << 20, true},
+		{"sealed 16 KiB, reading on", 8 << 20, 16 << 10, true},
+		{"sealed 16 KiB, anywhere", 8 << 20, 16 << 10, false},
+		{"sealed 1 MiB, reading on", 8 << 20, 1 << 20, true},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			e := newEnv(b, disk.OS(b.TempDir()), disk.LogOptions{SegmentBytes: c.segment})
+			p := sized(b, "x", 1000)
+			for range 32 << 10 {
+				e.append(b, p)
+			}
+			var x disk.Extent
+			for from := uint64(0); from < e.l.Next(); from = x.Next {
+				must(b, e.l.Locate(&x, from, 1<<20, nil, true))
+				must(b, x.Release())
+			}
+			var cur disk.Cursor
+			from, i := uint64(0), uint64(0)
+			b.ReportAllocs()
+			for b.Loop() {
+				use := &cur
+				if !c.cursor {
+					i++
+					use, from = nil, i*7919%e.l.Next()
+				}
+				must(b, e.l.Locate(&x, from, c.most, use, false))
+				must(b, x.Release())
+				if from = x.Next; from == e.l.Next() {
+					from = 0
+				}
+			}
+			e.close(b)
+		})
+	}
+}

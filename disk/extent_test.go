@@ -91,7 +91,7 @@ func TestLocateFromMemory(t *testing.T) {
 
 	e.reopen(t)
 	step("nobody has looked", 0, end, false, disk.ErrCold)
-	step("looked", 0, end, true, nil, read(0, end))
+	step("looked", 0, end, true, nil, "reader open "+seg0, read(0, end))
 	step("looked before", 0, end, false, nil)
 	mem.SetCold(true)
 	x = step("a part of it, forgotten", 0, end/4, true, nil, read(0, end/4))

@@ -11,6 +11,7 @@ import (
 
 	"sluice/disk"
 	"sluice/disk/fstest"
+	"sluice/wire/batch"
 )
 
 const idx0 = "topics/t/0/00000000000000000000.idx"
@@ -101,11 +102,14 @@ func TestC5IndexFaults(t *testing.T) {
 // wantReads reads from each offset and asks for each time; times are 1000 + the offset, as fill makes them.
 func wantReads(t testing.TB, l *disk.Log, want []rec) {
 	t.Helper()
-	for from := range want {
-		ch, err := l.ReadAt(make([]byte, 2000), uint64(from), nil)
-		must(t, err)
-		if ch.Next <= uint64(from) {
-			t.Fatalf("offset %d: chunk ends at %d", from, ch.Next)
+	var r batch.Reader
+	for from := range uint64(len(want)) {
+		for _, w := range ways {
+			ch, err := w.read(t, l, from, 2000, nil)
+			must(t, err)
+			if got := records(t, &r, ch, from); ch.Next <= from || !slices.Equal(got, want[from:ch.Next]) {
+				t.Fatalf("%s: from %d to %d is not what was appended", w.name, from, ch.Next)
+			}
 		}
 	}
 	if got := readAll(t, l, 0, 2000); !slices.Equal(got, want) {

@@ -1,5 +1,7 @@
 package disk
 
+import "sluice/wire/batch"
+
 // locate finds where the extent begins and ends in the pinned file. Errors: errChanged beside those of Locate.
 func (x *Extent) locate(from uint64, most int64, c *Cursor, wait bool) error {
 	v, s := &x.v, takeScratch(wait)
@@ -76,6 +78,7 @@ func (x *Extent) checkedEnd(w *window, r stretch, most int64, known bool) (spot,
 	if end.pos <= begin.pos || err != nil {
 		end = begin
 	}
+	w.buf = w.buf[:min(max(limit-end.pos, 0)+batch.HeaderSize, int64(len(w.buf)))] // what lies behind is nobody's business
 	for end == begin || end.pos < limit && end.off < v.end {
 		h, err := w.header(end.pos, end.off, v.end)
 		if isBad(err) {

@@ -75,12 +75,16 @@ func readCached(fd int, p []byte, pos int64) (int, error) {
 // cached counts the pages that the kernel has. Those it is just reading count too, and they come in order: only of the
 // last one is it asked whether it can be read.
 func cached(fd int, pos, n int64) bool {
+	page := int64(os.Getpagesize())
+	pages := (pos+n+page-1)/page - pos/page
+	if pages <= 2 { // two reads cost no more than the count and one
+		return probe(fd, pos, n)
+	}
 	have, err := cachedPages(fd, pos, n)
 	if err != nil { // before Linux 6.5 there is no such call
 		return probe(fd, pos, n)
 	}
-	page := int64(os.Getpagesize())
-	return have >= (pos+n+page-1)/page-pos/page && probe(fd, pos+n-1, 1)
+	return have >= pages && probe(fd, pos+n-1, 1)
 }
 
 func cachedPages(fd int, pos, n int64) (int64, error) {

@@ -6,8 +6,8 @@ import "sync"
 // reader pool bounds; the others are looks at single headers, and small.
 type scratch struct{ buf []byte }
 
-// lookSize is what a look from memory copies at once, bytes: two entries' distance in an index, as it usually is.
-const lookSize = 2 * defaultIndexInterval
+// lookSize is what a look from memory copies at once, bytes: the distance of two entries in an index, as it usually is.
+const lookSize = defaultIndexInterval
 
 var (
 	looks = sync.Pool{New: func() any { return &scratch{buf: make([]byte, lookSize)} }}
