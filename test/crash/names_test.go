@@ -8,7 +8,7 @@ import (
 
 // names are what may lie in a data directory when no server runs. There is no .tmp among them.
 var names = regexp.MustCompile(`^(LOCK|(node|topics/[\w.-]+/topic)\.json(\.2)?|reserve|run|` +
-	`topics/[\w.-]+/\d+/(next\.seg|marks|(epochs|gaps|removal)(\.2)?|\d{20}\.(log|idx|cut)|\d{20}-\d+\.cut))$`)
+	`topics/[\w.-]+/\d+/(next\.seg|marks|(epochs|gaps|removal)(\.2)?|\d{20}\.(log|idx)|\d{20}(-\d+){0,2}\.cut))$`)
 
 func knownName(name string) bool { return names.MatchString(name) }
 
@@ -31,6 +31,8 @@ func TestKnownNames(t *testing.T) {
 		"LOCK": true, "node.json": true, "node.json.2": true, "node.json.tmp": false, "topics/t/topic.json": true,
 		"topics/t/0/00000000000000000042.log": true, "topics/t/0/00000000000000000042.idx.tmp": false,
 		"topics/t/0/next.seg": true, "topics/t/0/00000000000000000042-17.cut": true, "topics/t/0/42.log": false,
+		"topics/t/0/00000000000000000042.cut": true, "topics/t/0/00000000000000000042-1.cut": true, // the second of its name
+		"topics/t/0/00000000000000000042-17-1.cut": true, "topics/t/0/00000000000000000042-17-1-1.cut": false,
 		"topics/t/0/epochs": true, "topics/t/0/marks": true, "topics/t/0/epochs.tmp": false, "core": false,
 	} {
 		if knownName(name) != want {
