@@ -3,11 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -149,70 +146,4 @@ func explain(err error) error {
 		return fmt.Errorf("%w; the log has the records %d to %d, --from oldest takes them all", err, outside.Oldest, outside.Next-1)
 	}
 	return err
-}
-
-// printer writes records for people and for programs.
-type printer struct {
-	out  *bufio.Writer
-	keys string
-}
-
-// line writes "value", or "key SEP value". A record without a key has no separator: append --keys reads it back so.
-func (p *printer) line(r *client.Record) error {
-	if p.keys != "" && r.Key != nil {
-		if _, err := p.out.Write(r.Key); err != nil {
-			return err
-		}
-		if _, err := p.out.WriteString(p.keys); err != nil {
-			return err
-		}
-	}
-	if _, err := p.out.Write(r.Value); err != nil {
-		return err
-	}
-	return p.out.WriteByte('\n')
-}
-
-// recordJSON is a record of --json. Bytes that are no UTF-8 stand in base64 under the other name; null and absent key
-// and value are left out.
-type recordJSON struct {
-	Offset  uint64       `json:"offset"`
-	Time    string       `json:"time"`
-	Key     *string      `json:"key,omitempty"`
-	Key64   *string      `json:"key64,omitempty"`
-	Value   *string      `json:"value,omitempty"`
-	Value64 *string      `json:"value64,omitempty"`
-	Headers []headerJSON `json:"headers,omitempty"`
-}
-
-type headerJSON struct {
-	Name    string  `json:"name"`
-	Value   *string `json:"value,omitempty"`
-	Value64 *string `json:"value64,omitempty"`
-}
-
-func (p *printer) object(r *client.Record) error {
-	j := recordJSON{Offset: r.Offset, Time: r.Time.UTC().Format("2006-01-02T15:04:05.000Z")}
-	j.Key, j.Key64 = textOrBase64(r.Key)
-	j.Value, j.Value64 = textOrBase64(r.Value)
-	for _, h := range r.Headers {
-		out := headerJSON{Name: h.Key}
-		out.Value, out.Value64 = textOrBase64(h.Value)
-		j.Headers = append(j.Headers, out)
-	}
-	e := json.NewEncoder(p.out)
-	e.SetEscapeHTML(false)
-	return e.Encode(j)
-}
-
-func textOrBase64(b []byte) (text, encoded *string) {
-	if b == nil {
-		return nil, nil
-	}
-	s := string(b)
-	if utf8.ValidString(s) {
-		return &s, nil
-	}
-	s = base64.StdEncoding.EncodeToString(b)
-	return nil, &s
 }
