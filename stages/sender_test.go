@@ -15,9 +15,10 @@ import (
 	"sluice/wire/batch"
 )
 
-// seedOf is the seed of a randomised test: SLUICE_SEED, or another one each time.
+// seedOf is the seed of a randomised test: SLUICE_SEED, or always the same one, since what
+// chance finds is no verdict on a change.
 func seedOf(t *testing.T) uint64 {
-	seed := rand.Uint64()
+	seed := uint64(1)
 	if s := os.Getenv("SLUICE_SEED"); s != "" {
 		var err error
 		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
