@@ -15,23 +15,24 @@ import (
 
 // reader is the first stage of a connection: it brings bytes from the socket
 // into a buffer with an end position, and has the parser turn them into
-// commands. An idle connection keeps 4 KiB; a client that sends more at a time,
-// or a larger request, gets a leased buffer until it is drained. In: the
-// socket. Out: commands. Ends with the stream, with a request that closes the
+// commands. An idle connection has no buffer; one that sends has 4 KiB, or, if it
+// sends more at a time or a larger request, a leased buffer until it is drained. In:
+// the socket. Out: commands. Ends with the stream, with a request that closes the
 // connection, or when the server drains.
 type reader struct {
 	c      *conn
 	parser parser
 
-	own   []byte // of MaxLine bytes
-	buf   []byte // own, or the lease's
+	input input
+	own   *[text.MaxLine]byte // nil while there is nothing to put into it
+	buf   []byte              // own, or the lease's; nil: neither
 	lease *sched.Buf
 	r, w  int  // buf[r:w] is received and not yet parsed
 	full  bool // the last read filled the buffer: there is more
 	now   time.Time
 }
 
-func newReader(c *conn) reader { return reader{c: c, own: make([]byte, text.MaxLine)} }
+func newReader(c *conn) reader { return reader{c: c} }
 
 var (
 	errClosing = errors.New("the connection is to be closed") // its answer is on its way
@@ -41,7 +42,7 @@ var (
 // run returns whether the client may still be sending: then its connection must
 // not be closed before it has read the last answer.
 func (r *reader) run(ctx context.Context) (sending bool) {
-	r.buf = r.own
+	r.input.init(r)
 	r.parser.init(r)
 	err := r.loop(ctx)
 	r.parser.flush()
@@ -64,6 +65,7 @@ func (r *reader) run(ctx context.Context) (sending bool) {
 	if r.lease != nil {
 		r.lease.Release()
 	}
+	r.letGo()
 	return sending
 }
 
@@ -128,7 +130,7 @@ func (r *reader) fill(since *atomic.Int64) error {
 		r.parser.rest()
 	}
 	r.c.input.Store(r.parser.state())
-	n, err := r.c.nc.Read(r.buf[r.w:])
+	n, err := r.input.read()
 	r.c.input.Store(inputBusy)
 	r.w += n
 	r.full = r.w == len(r.buf)
@@ -153,12 +155,13 @@ func (r *reader) makeRoom(begun bool) {
 		r.r, r.w = 0, 0
 		if r.lease != nil && !r.full && !begun { // a payload that it holds may not fit the connection's own
 			r.lease.Release()
-			r.lease, r.buf = nil, r.own
+			r.lease, r.buf = nil, nil
 		}
 	}
 	if r.full && r.lease == nil {
 		if lease := r.c.srv.receiveMemory.TryLease(int(r.c.srv.conf.Conn.ReadBytes)); lease != nil {
 			r.w = copy(lease.B, r.buf[r.r:r.w])
+			r.letGo()
 			r.r, r.lease, r.buf = 0, lease, lease.B
 		}
 	}
@@ -284,6 +287,6 @@ func (r *reader) late() bool {
 		return false
 	}
 	r.r, r.w = 0, 0
-	n, err := r.c.nc.Read(r.buf)
+	n, err := r.input.read()
 	return n > 0 && err == nil
 }
