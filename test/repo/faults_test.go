@@ -46,8 +46,6 @@ var rows = []row{
 	{"C7", "two files for one range, leftovers, names of others, directories", "what is left over is taken away, what is not ours is left alone and told, and nothing is guessed"},
 	{"C8", "a segment of no length", "the last one is used, any other is a damaged range"},
 	{"C9", "marks, epochs or the identity are damaged", "one of two copies serves and mends the other; without both the log is scanned; an identity is never guessed"},
-	{"E1", "a client sends a byte now and then, or nothing, or opens connection after connection", "what it has begun has its time and then the connection is closed, with what it held; one address can be given a limit"},
-	{"E2", "a client vanishes without a word", "its connection, with what it held, is gone within a minute, whatever it was doing"},
 	{"C10", "a segment is cut short while somebody reads it", "the answer ends with its connection, the range answers CORRUPT from then on, and the process neither dies nor spins"},
 	{"D1", "descriptors run out", "new connections wait without a busy loop; appends and rolls go on, and nothing is done by half"},
 	{"D2", "clients send more than memory holds", "what is in flight stays inside its budgets, and who sends more waits"},
