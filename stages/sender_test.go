@@ -33,27 +33,19 @@ func seedOf(t *testing.T) uint64 {
 	return seed
 }
 
-// narrow makes the server's sockets hold next to nothing, so that a client that does not
-// read parks its responder at once.
-func narrow(t *testing.T, s *Server) {
-	t.Helper()
-	s.conns.each(func(c *conn) {
-		if err := c.nc.(*net.TCPConn).SetWriteBuffer(1); err != nil { // the kernel takes its minimum
-			t.Error(err)
-		}
-	})
-}
-
-// dialNarrow is dial for a client whose own socket is small, too: but not so small that
-// the kernels wait for timers of theirs.
+// dialNarrow is dial with a socket of the server's that holds next to nothing, so that a
+// client that does not read parks its responder at once. The client's own is small, too:
+// but not so small that the kernels wait for timers of theirs.
 func dialNarrow(t *testing.T, s *Server) *session {
 	t.Helper()
 	c := dial(t, s)
 	if err := c.nc.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
 		t.Fatal(err)
 	}
-	c.quiet() // it is admitted
-	narrow(t, s)
+	c.quiet()                                                             // it is admitted
+	if err := c.conn(s).nc.(*net.TCPConn).SetWriteBuffer(1); err != nil { // the kernel takes its minimum
+		t.Fatal(err)
+	}
 	return c
 }
 
