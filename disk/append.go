@@ -43,6 +43,7 @@ func (l *Log) Append(p []byte) (first, next uint64, err error) {
 		return 0, 0, ErrAsleep
 	}
 	defer l.leave(gateWriter)
+	l.touch()
 	seg := l.state.Load().active
 	first, pos := l.next.Load(), seg.size.Load()
 	end := l.stamp(seg, p, first, pos)

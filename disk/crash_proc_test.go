@@ -28,6 +28,7 @@ type proc struct {
 	rng *rand.Rand
 	s   *disk.Store
 
+	files  int                          // descriptors of its store
 	before func(*proc, fstest.Op) error // an error is the operation's result
 	hurt   bool                         // it has returned one, or the room was short
 	values *int                         // makes each value unique
@@ -85,7 +86,7 @@ func (p *proc) fine(err error, doing string, args ...any) {
 }
 
 func (p *proc) openStore() {
-	s, err := disk.OpenStore(p.fs, disk.StoreOptions{}, zap.NewNop())
+	s, err := disk.OpenStore(p.fs, disk.StoreOptions{Files: p.files}, zap.NewNop())
 	p.fine(err, "open the store")
 	p.s = s
 }

@@ -211,6 +211,22 @@ var scenarios = []scenario{
 		}
 		x.closeAll()
 	}},
+	{"logs that sleep and wake", func(x *script) {
+		x.files = tight.Files // one awake at a time
+		x.openStore()
+		x.create("t", 2, tiny)
+		for i := range 9 {
+			partition := x.rng.IntN(2)
+			x.append("t", partition, x.size(900))
+			if i%4 == 0 {
+				x.sync("t", partition)
+			}
+			if i%2 == 0 {
+				x.maintain("t", partition)
+			}
+		}
+		x.closeAll()
+	}},
 	{"synchronous writes", func(x *script) {
 		x.start(disk.LogOptions{SegmentBytes: 3 << 10, IndexInterval: 512, Dsync: true})
 		for i := range 12 {

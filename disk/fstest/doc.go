@@ -19,4 +19,5 @@
 //	trace.go      Trace
 //	fail.go       Fail
 //	stop.go       Stop and Slow
+//	handles.go    Handles: descriptors, counted
 package fstest

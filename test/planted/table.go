@@ -40,6 +40,8 @@ var Table = []Bug{
 		{"disk", "TestI3EpochIsStoredFirst"}}},
 	{"trust-cache", "recovery reads what the kernel still has in memory, whatever the device has", []Test{
 		{"disk", "TestB1CacheIsNotTrusted"}, {"disk", "TestB1DroppedPages"}}},
+	{"sleep-unsynced", "a log's files are closed to make room for another one, and what is unsynced in them is not synced first", []Test{
+		{"disk", "TestI13SleepSyncsFirst"}, {"disk", "TestI13SleepFinishesRoll"}, {"disk", "TestI13SleepThatFails"}, {"disk", "TestA2A3PowerCutAtEveryOperation"}}},
 	{"append-when-full", "appends are not refused while the disk is full", []Test{
 		{"stages", "TestB4FullIsAState"}, {"stages", "TestB4DropFreesAFullDisk"}}},
 }
