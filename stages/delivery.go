@@ -271,7 +271,9 @@ func (r *responder) cutOff(cmd *command, e *text.Error) {
 	}
 	r.c.srv.stats.failed(e)
 	r.c.srv.readers.cut.Add(1)
-	r.c.srv.log.Warn("a reader is cut off in the middle of an answer that can't be finished", zap.Stringer("log", cmd.part), zap.String("reader", r.c.nc.RemoteAddr().String()), zap.Error(e))
+	if e != errDropped { // which is somebody's wish, and may cut off thousands
+		r.c.srv.log.Warn("a reader is cut off in the middle of an answer that can't be finished", zap.Stringer("log", cmd.part), zap.Stringer("reader", r.c.nc.RemoteAddr()), zap.Error(e))
+	}
 	r.err = errCutOff
 }
 

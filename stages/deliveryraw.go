@@ -52,22 +52,28 @@ func (r *responder) fetch(ctx context.Context, cmd *command) {
 			wait.wait(ctx)
 		}
 	}
-	r.frame(ctx, cmd)
+	if e := r.frame(ctx, cmd); e != nil {
+		r.failRead(cmd, e)
+	}
 }
 
 // frame sends the batches that were located as a DATA frame.
-func (r *responder) frame(ctx context.Context, cmd *command) {
+func (r *responder) frame(ctx context.Context, cmd *command) *text.Error {
 	d := &r.delivery
 	if r.err != nil {
-		return
+		return nil
 	}
 	r.c.srv.stats.read(int(d.x.Size))
 	r.room(2 * answerMax)
-	if d.x.Size > smallFrame || !r.small(ctx, cmd) {
-		r.out = r.frameHead(r.out, cmd)
-		r.extent(ctx, cmd, 0)
-		r.out = text.AppendEOL(r.out) // it leaves with what comes next
+	if d.x.Size <= smallFrame {
+		if sent, e := r.small(ctx, cmd); sent || e != nil {
+			return e
+		}
 	}
+	r.out = r.frameHead(r.out, cmd)
+	r.extent(ctx, cmd, 0)
+	r.out = text.AppendEOL(r.out) // it leaves with what comes next
+	return nil
 }
 
 func (r *responder) frameHead(b []byte, cmd *command) []byte {
@@ -81,14 +87,14 @@ func (r *responder) frameHead(b []byte, cmd *command) []byte {
 	return text.AppendEOL(b)
 }
 
-// small sends the frame with one write. False: it can't be done that way now, for want
+// small sends the frame with one write. Not sent: it can't be done that way now, for want
 // of memory or because the bytes are not in the page cache any more.
-func (r *responder) small(ctx context.Context, cmd *command) bool {
+func (r *responder) small(ctx context.Context, cmd *command) (sent bool, _ *text.Error) {
 	x := &r.delivery.x
 	size := int(x.Size)
 	if need := len(r.out) + answerMax + size + 2; need > cap(r.base) {
 		if r.lease = r.c.srv.readMemory.TryLease(need); r.lease == nil {
-			return false
+			return false, nil
 		}
 		r.base = r.lease.B
 		r.out = append(r.base[:0], r.out...)
@@ -96,24 +102,51 @@ func (r *responder) small(ctx context.Context, cmd *command) bool {
 	before := len(r.out)
 	r.out = r.frameHead(r.out, cmd)
 	at := len(r.out)
-	if size > 0 {
-		if n, err := x.File().ReadCached(disk.ByReader, r.out[at:at+size], x.Pos); n < size || err != nil && !errors.Is(err, io.EOF) {
-			r.out = r.out[:before]
-			r.unlease()
-			return false // the long way finds out what is wrong
+	if n, err := r.readCached(r.out[at : at+size]); n < size {
+		r.out = r.out[:before]
+		r.unlease()
+		if errors.Is(err, disk.ErrCold) {
+			return false, nil
 		}
+		return false, r.readFailed(cmd, err)
 	}
 	r.out = text.AppendEOL(r.out[:at+size])
 	if !r.leased() {
-		return true
+		return true, nil
 	}
-	sent := r.push(part{at, at + size})
+	gone := r.push(part{at, at + size})
 	r.unlease()
-	if sent < size {
-		r.extent(ctx, cmd, int64(sent))
+	if gone < size {
+		r.extent(ctx, cmd, int64(gone))
 		r.out = text.AppendEOL(r.out)
 	}
-	return true
+	return true, nil
+}
+
+// readCached reads the extent, or as much of it as is in memory.
+func (r *responder) readCached(b []byte) (int, error) {
+	x := &r.delivery.x
+	if len(b) == 0 {
+		return 0, nil
+	}
+	n, err := x.File().ReadCached(disk.ByReader, b, x.Pos)
+	if n < len(b) && errors.Is(err, io.EOF) {
+		err = r.delivery.short(int64(n))
+	}
+	return n, err
+}
+
+// readFailed is the answer where the bytes of the extent could not be read. If some are
+// not there any more, looking at it again tells which.
+func (r *responder) readFailed(cmd *command, err error) *text.Error {
+	if d := &r.delivery; errors.Is(err, io.ErrUnexpectedEOF) {
+		r.unpin()
+		d.limit = d.x.Size
+		if found := r.cold(cmd, opLocate); found != nil {
+			err = found
+		}
+	}
+	return readError(cmd, err)
 }
 
 // extent sends what is written, and behind it the bytes of the extent from at on. While
@@ -154,7 +187,7 @@ func (r *responder) piece(ctx context.Context, at int64, size int) (n int, err e
 	case err != nil:
 		r.err = err
 	case !parked && n < size:
-		return n, r.short(at + int64(n))
+		return n, r.delivery.short(at + int64(n))
 	}
 	return n, nil
 }
@@ -172,7 +205,7 @@ func (r *responder) copyPiece(ctx context.Context, at int64, size int) (int, err
 	if n < size {
 		lease.Release()
 		if errors.Is(err, io.EOF) {
-			err = r.short(at + int64(n))
+			err = r.delivery.short(at + int64(n))
 		}
 		return 0, err
 	}
@@ -184,8 +217,7 @@ func (r *responder) copyPiece(ctx context.Context, at int64, size int) (int, err
 
 // short says that the file ends within the extent: somebody has cut it. All of its
 // bytes are checked again by the next who reads them.
-func (r *responder) short(at int64) error {
-	x := &r.delivery.x
-	x.Doubt()
-	return fmt.Errorf("the file ends at %d, with %d bytes of records missing: %w", x.Pos+at, x.Size-at, io.ErrUnexpectedEOF)
+func (d *delivery) short(at int64) error {
+	d.x.Doubt()
+	return fmt.Errorf("the file ends at %d, with %d bytes of records missing: %w", d.x.Pos+at, d.x.Size-at, io.ErrUnexpectedEOF)
 }

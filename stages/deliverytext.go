@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"sluice/disk"
 	"sluice/wire/batch"
@@ -85,7 +84,9 @@ func (r *responder) tailStep(ctx context.Context, cmd *command, left *limits, wa
 	}
 	e := r.locate(cmd, r.c.srv.conf.Readers.Chunk)
 	if e == nil {
-		r.frame(ctx, cmd)
+		e = r.frame(ctx, cmd)
+	}
+	if e == nil {
 		left.take(int64(d.x.Next-d.offset), 0)
 		d.offset = d.x.Next
 	}
@@ -166,7 +167,7 @@ func (r *responder) load(ctx context.Context, cmd *command) ([]byte, *text.Error
 		return nil, &text.Error{Code: text.CodeTooLarge, Skip: -1, Text: fmt.Sprintf("memory.read has no room for this batch: %v", err)}
 	}
 	b := r.lease.B[:size]
-	n, err := d.x.File().ReadCached(disk.ByReader, b, d.x.Pos)
+	n, err := r.readCached(b)
 	if errors.Is(err, disk.ErrCold) {
 		d.at, d.space = int64(n), b[n:]
 		if err = r.cold(cmd, opRead); err == nil {
@@ -174,10 +175,7 @@ func (r *responder) load(ctx context.Context, cmd *command) ([]byte, *text.Error
 		}
 	}
 	if n < size {
-		if errors.Is(err, io.EOF) {
-			err = r.short(int64(n))
-		}
-		return nil, readError(cmd, err)
+		return nil, r.readFailed(cmd, err)
 	}
 	r.unpin()
 	r.c.srv.stats.read(size)

@@ -2,7 +2,9 @@ package stages
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"sync/atomic"
 
 	"sluice/disk"
@@ -57,7 +59,10 @@ func (r *readers) serve(ctx context.Context, cmd *command) (err error) {
 	case opPin:
 		return d.x.Pin(d.at, true)
 	case opRead:
-		_, err = d.x.File().ReadAt(disk.ByReader, d.space, d.x.Pos+d.at)
+		var n int
+		if n, err = d.x.File().ReadAt(disk.ByReader, d.space, d.x.Pos+d.at); errors.Is(err, io.EOF) {
+			err = d.short(d.at + int64(n))
+		}
 	case opResolve:
 		d.offset, err = cmd.part.log.OffsetAt(cmd.read.from.Value, true)
 	default:
