@@ -1,6 +1,8 @@
 package client_test
 
 import (
+	"runtime"
+	"strings"
 	"testing"
 
 	"sluice/client"
@@ -25,6 +27,49 @@ func TestI10SharedReadingAllocatesNothing(t *testing.T) { // not parallel: it co
 		}
 		must(t, c.Close())
 	}
+}
+
+// A batch larger than FetchBytes has its room, and gives it back once small ones follow.
+func TestALargeBatchIsNotKept(t *testing.T) { // not parallel: it looks at the heap of the whole process
+	const large, small, pieces = 8 << 20, 100, 8
+	heap := func() int {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	before := heap()
+	bubble(t, func(t *testing.T) {
+		f := startReader(t, func(p *peer) {
+			for i := range pieces {
+				p.line()
+				size := small
+				if i == 0 {
+					size = large
+				}
+				p.data(i, i+1, pieces, stored(uint64(i), 0, batch.None, strings.Repeat("x", size)))
+			}
+			p.drain()
+		})
+		c := f.client(f.options())
+		seen := 0
+		for r, err := range consumer(t, c, "t", client.ConsumerOptions{ShareBytes: true, Prefetch: 1}).Records(t.Context()) {
+			must(t, err)
+			if seen++; seen == 1 && len(r.Value) != large {
+				t.Errorf("the first has %d bytes", len(r.Value))
+			}
+			if seen < pieces {
+				continue
+			}
+			if kept := heap() - before; kept > large/2 {
+				t.Errorf("%d bytes are kept behind a batch of %d", kept, large)
+			}
+		}
+		if seen != pieces {
+			t.Errorf("%d records of %d", seen, pieces)
+		}
+		must(t, c.Close())
+	})
 }
 
 // Reading costs allocations by the piece, not by the record.

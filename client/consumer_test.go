@@ -249,6 +249,11 @@ func TestReadsAcrossEverything(t *testing.T) {
 			p.data(12, 13, 13, stored(12, 4, batch.None, "C"))
 			p.drain()
 		}}, "10=a 11=b 12=c fenced-at-12 12=C"},
+		{"a disk that can't be read is no gap", client.ConsumerOptions{From: client.Offset(10)}, []func(*peer){func(p *peer) {
+			p.fetch(asking("10"))
+			p.say("ERR LOG_FAILED - the log can't be read there now: input/output error; look at the disk, and ask again")
+			p.drain()
+		}}, "LOG_FAILED"},
 		{"no topic", client.ConsumerOptions{}, []func(*peer){func(p *peer) {
 			p.fetch(asking("oldest"))
 			p.say("ERR NO_TOPIC - no topic t")
