@@ -106,17 +106,18 @@ func TestR9C2DamageIsSeenOnce(t *testing.T) {
 	fill(t, e, 100, 0)
 	at := places(t, load(t, e.fs, seg0))
 	bad := at[len(at)/2]
-	flip := func() {
+	flipAt := func(pos int) {
 		f, err := e.fs.Open("test", seg0)
 		must(t, err)
 		b := []byte{0}
-		_, err = f.ReadAt("test", b, int64(bad.end-1))
+		_, err = f.ReadAt("test", b, int64(pos))
 		must(t, err)
 		b[0] ^= 1
-		_, err = f.WriteAt("test", b, int64(bad.end-1))
+		_, err = f.WriteAt("test", b, int64(pos))
 		must(t, err)
 		must(t, f.Close("test"))
 	}
+	flip := func() { flipAt(bad.end - 1) }
 	want := func(what string, from uint64, wait bool, next uint64, wantErr string) disk.Extent {
 		t.Helper()
 		x, err := locate(t, e.l, from, 1<<20, nil, wait)
@@ -138,6 +139,15 @@ func TestR9C2DamageIsSeenOnce(t *testing.T) {
 	want("behind it, again", bad.next, false, 100, "<nil>")
 	flip()
 	want("whole again", 0, true, 100, "<nil>")
+	for _, wait := range []bool{false, true} { // a header that was right, where one is needed to find the extent's end
+		flipAt(bad.pos + 7)
+		x, err := locate(t, e.l, 0, int64(bad.end), nil, wait)
+		if !wait && !errors.Is(err, disk.ErrCold) || wait && (err != nil || x.Next != bad.first) {
+			t.Fatalf("waiting %t: %+v, %v; want the end %d", wait, x, err, bad.first)
+		}
+		flipAt(bad.pos + 7)
+		want("whole again", 0, true, 100, "<nil>")
+	}
 	e.reopen(t)
 	flip()
 	want("not looked at in this process", 0, false, 0, cold)

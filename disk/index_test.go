@@ -3,6 +3,7 @@ package disk_test
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 	"math/rand/v2"
 	"slices"
@@ -170,6 +171,46 @@ func TestC5IndexOfTwin(t *testing.T) {
 			t.Fatalf("time %d: offset %d, %v", ms, off, err)
 		}
 	}
+}
+
+// TestC5IndexIntoARecord: an index that points at bytes of a record which look like the batch it means is found out by their
+// checksum, where an extent begins and where one ends, also in bytes that were proved before.
+func TestC5IndexIntoARecord(t *testing.T) {
+	e := newEnv(t, fstest.NewMem(), disk.LogOptions{SegmentBytes: 8 << 10, IndexInterval: 512})
+	var want []rec
+	for i := range 12 {
+		value := fmt.Sprint(i) + strings.Repeat("x", 900)
+		if i == 5 { // and then this one has what looks like offset 6
+			fake := build(t, rec{1, "fake"})
+			batch.SetBase(fake, 6, 0)
+			fake[len(fake)-1] ^= 1
+			value += string(fake) + strings.Repeat("y", 100)
+		}
+		want = append(want, rec{int64(i), value})
+		e.append(t, build(t, want[i]))
+	}
+	b := load(t, e.fs, seg0)
+	at := bytes.Index(b, []byte(strings.Repeat("x", 900)+"\x00\x00\x00\x00\x00\x00\x00\x06")) + 900
+	must(t, e.l.Close())
+	x := load(t, e.fs, idx0)
+	binary.BigEndian.PutUint32(x[24+6*16+4:], uint32(at))
+	save(t, e.fs, idx0, reseal(x))
+	e.openLog(t)
+	var r batch.Reader
+	for range 2 { // the second time it is known that the bytes are right
+		for from := range uint64(6) + 1 {
+			for _, w := range ways {
+				for size := range 60 {
+					ch, err := w.read(t, e.l, from, at-3000+100*size, nil)
+					must(t, err)
+					if got := records(t, &r, ch, from); !slices.Equal(got, want[from:ch.Next]) {
+						t.Fatalf("%s: from %d to %d is not what was appended", w.name, from, ch.Next)
+					}
+				}
+			}
+		}
+	}
+	e.close(t)
 }
 
 // TestIndexIsUsed: with an index, a read in the middle of a sealed segment doesn't begin at its start.
