@@ -74,7 +74,7 @@ type ConnConfig struct {
 	IdleTimeout   time.Duration // a client without a request is closed after it; Forever: never
 	PeerTimeout   time.Duration // a client whose machine does not answer is gone after it
 
-	// How long a FETCH still waits once its client's stream has ended: a client that
+	// How long FETCHes still wait once their client's stream has ended: a client that
 	// is gone looks just like one that has only closed its half. One that resets the
 	// connection is gone for sure. Not a setting; tests change it.
 	afterEOF time.Duration

@@ -28,8 +28,8 @@ type conn struct {
 	signal  chan struct{} // something the responder waits for may have happened
 	barrier chan struct{} // the reader may parse on: a change of the catalog is done
 
-	ended  atomic.Bool // the client's stream has ended
-	broken atomic.Bool // it was reset: nobody is left to take an answer
+	ended  atomic.Int64 // Unix nanoseconds: since when the client's stream has ended; 0: it has not
+	broken atomic.Bool  // it was reset: nobody is left to take an answer
 
 	// What the tick looks at. The times are Unix nanoseconds; 0: it is not so.
 	lineSince  atomic.Int64 // a request's line is half received
@@ -63,6 +63,13 @@ func (c *conn) wake() {
 	select {
 	case c.signal <- struct{}{}:
 	default:
+	}
+}
+
+// end says that the client's stream has ended. What waits for records learns of it.
+func (c *conn) end() {
+	if c.ended.CompareAndSwap(0, time.Now().UnixNano()) {
+		c.wake()
 	}
 }
 

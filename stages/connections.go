@@ -183,9 +183,7 @@ func (c *conn) vanished() bool {
 		c.broken.Store(true)
 		return true
 	case peerEnded:
-		if !c.ended.Swap(true) {
-			c.wake()
-		}
+		c.end()
 	}
 	return false
 }

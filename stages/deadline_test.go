@@ -6,8 +6,13 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"sluice/disk/fstest"
 )
@@ -134,30 +139,41 @@ func TestClientsAreToldApart(t *testing.T) {
 }
 
 // E2: a client that dies while all its commands are under way is noticed, although nobody reads from it; of one that
-// has only ended its stream, the answers come soon.
+// has only ended its stream, all the answers come soon, however many wait.
 func TestE2VanishedBehindAFullPipeline(t *testing.T) {
 	s := startServer(t, func(c *Config) { c.Conn.InFlight, c.Conn.afterEOF = 2, time.Millisecond })
 	c := dial(t, s)
 	c.send("CREATE t\n")
 	c.want("OK")
-	for _, rst := range []bool{true, false} {
-		gone := dial(t, s)
-		gone.send("%s", strings.Repeat("FETCH t newest wait=1h\n", 5))
-		waitFor(t, func() bool {
-			full := false
-			s.conns.each(func(x *conn) { full = full || x.input.Load() == inputBusy && len(x.free) == 0 })
-			return full && s.stats.subscribers.Load() == 1
-		})
-		if rst {
-			if err := gone.nc.(*net.TCPConn).SetLinger(0); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := gone.nc.Close(); err != nil {
-			t.Fatal(err)
-		}
-		waitFor(t, func() bool { return s.stats.connections.Load() == 1 && s.stats.subscribers.Load() == 0 })
+	gone, half := dial(t, s), dial(t, s)
+	for _, c := range []*session{gone, half} {
+		c.send("%s", strings.Repeat("FETCH t newest wait=1h\n", 50))
 	}
+	waitFor(t, func() bool {
+		full := 0
+		s.conns.each(func(x *conn) {
+			if x.input.Load() == inputBusy && len(x.free) == 0 {
+				full++
+			}
+		})
+		return full == 2 && s.stats.subscribers.Load() == 2
+	})
+	if err := gone.nc.(*net.TCPConn).SetLinger(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := gone.nc.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := half.nc.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		if head, _ := half.data(); !matches("DATA 0 from=0 next=0 end=0 synced=0 epoch=0", head) {
+			t.Fatalf("got %q", head)
+		}
+	}
+	half.ended()
+	waitFor(t, func() bool { return s.stats.connections.Load() == 1 && s.stats.subscribers.Load() == 0 })
 	c.quiet()
 }
 
@@ -169,4 +185,48 @@ func TestProbesFitThePatience(t *testing.T) {
 			t.Errorf("%v: %+v, which is %v", patience, p, all)
 		}
 	}
+}
+
+// emptyHanded is a listening socket for which there is no descriptor.
+type emptyHanded struct {
+	tries  int
+	closed chan struct{}
+}
+
+func (l *emptyHanded) Accept() (net.Conn, error) {
+	select {
+	case <-l.closed:
+		return nil, net.ErrClosed
+	default:
+	}
+	l.tries++
+	return nil, syscall.EMFILE
+}
+
+func (l *emptyHanded) Close() error   { close(l.closed); return nil }
+func (l *emptyHanded) Addr() net.Addr { return nil }
+
+// D1: without a descriptor for it, the next connection is tried again with pauses, not at once, and told once a minute.
+func TestD1AcceptBacksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		logged, lines := observer.New(zap.WarnLevel)
+		l := &emptyHanded{closed: make(chan struct{})}
+		a := &acceptor{srv: &Server{log: zap.New(logged), drain: make(chan struct{})}, in: l}
+		ended := make(chan error)
+		go func() { ended <- a.Run(t.Context()) }()
+		time.Sleep(5*time.Minute + time.Second)
+		synctest.Wait()
+		if l.tries < 290 || l.tries > 320 {
+			t.Errorf("%d tries in five minutes, want about one a second", l.tries)
+		}
+		if n := lines.Len(); n < 5 || n > 6 {
+			t.Errorf("told %d times in five minutes", n)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+	})
 }

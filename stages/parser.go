@@ -333,8 +333,7 @@ func (p *parser) refuseUnparsed(e *text.Error) error {
 // end tells the responder that nothing follows.
 func (p *parser) end() {
 	p.interrupt()
-	p.c.ended.Store(true)
-	p.c.wake()
+	p.c.end()
 	cmd, err := p.command()
 	if err != nil {
 		return // the responder has ended already

@@ -98,9 +98,10 @@ func (w *waiter) wait(ctx context.Context) {
 		<-c.signal
 		return
 	}
-	if c.ended.Load() && !w.eof {
+	if at := c.ended.Load(); at != 0 && !w.eof {
 		w.eof = true
-		w.timer.Reset(min(c.srv.conf.Conn.afterEOF, w.limit-time.Since(w.began)))
+		left := c.srv.conf.Conn.afterEOF - time.Since(time.Unix(0, at)) // once for all that were pipelined
+		w.timer.Reset(min(left, w.limit-time.Since(w.began)))
 	}
 	select {
 	case <-c.signal:
