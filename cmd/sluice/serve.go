@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -82,6 +83,9 @@ func runServe(cmd *cobra.Command, o *serveOptions) error {
 	conf, err := loadConfig(o.config, os.Environ(), flags)
 	if err != nil {
 		return err
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(conf.MemoryBound()) // soft: past it the collector works harder, and nothing fails
 	}
 	log := newLogger(cmd.ErrOrStderr())
 	for _, w := range conf.warnings {
