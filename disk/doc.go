@@ -67,6 +67,7 @@
 //	recover.go recovermark.go recoverspare.go  opening: the end, at and behind the mark, in the last segment and the spare
 //	recovercut.go recoverepochs.go             opening: torn tails; an epoch table that was lost
 //	read.go time.go view.go window.go          reading by offset and by time: pinned segments, buffered looks at a file
+//	extent.go locate.go checked.go scratch.go  the same for sendfile: where batches lie, and which of them need no look
 //	resume.go lost.go                          damage: where whole batches go on behind it
 //	index.go indexfile.go memindex.go          the index: bytes, file, memory
 //	rebuild.go                                 the roller's work on indexes that are missing or bad

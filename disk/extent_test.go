@@ -99,9 +99,9 @@ func TestLocateFromMemory(t *testing.T) {
 	e.close(t)
 }
 
-// TestR9C2DamageIsSeenOnce: a batch is proved before it is first sent; what was proved is sent unseen, until somebody doubts
-// it.
-func TestR9C2DamageIsSeenOnce(t *testing.T) {
+// TestC2DamageIsSeenOnce: a batch is proved before it is first sent; what was proved is sent unseen, until somebody doubts it
+// or a scrub finds it damaged.
+func TestC2DamageIsSeenOnce(t *testing.T) {
 	e := newEnv(t, fstest.NewMem(), big)
 	fill(t, e, 100, 0)
 	at := places(t, load(t, e.fs, seg0))
@@ -152,6 +152,37 @@ func TestR9C2DamageIsSeenOnce(t *testing.T) {
 	flip()
 	want("not looked at in this process", 0, false, 0, cold)
 	want("up to the damage", 0, true, bad.first, "<nil>")
+	must(t, e.l.Close())
+}
+
+// TestC2ScrubbedDamageIsNotSent: what was proved, and a scrub finds damaged, is not sent unseen any more.
+func TestC2ScrubbedDamageIsNotSent(t *testing.T) {
+	e := newEnv(t, fstest.NewMem(), small)
+	fill(t, e, 300, 0)
+	at := places(t, load(t, e.fs, seg0))
+	x, err := locate(t, e.l, 0, 1<<20, nil, true)
+	must(t, err)
+	f, err := e.fs.Open("test", seg0)
+	must(t, err)
+	_, err = f.WriteAt("test", []byte{0xff}, int64(at[3].end-1))
+	must(t, err)
+	must(t, f.Close("test"))
+	if _, err := locate(t, e.l, 0, x.Size, nil, false); err != nil {
+		t.Fatalf("in front of the scrub: %v", err)
+	}
+	var c disk.ScrubCursor
+	for err = nil; err == nil; {
+		_, err = e.l.Scrub(&c, 1<<20)
+	}
+	if damage, ok := errors.AsType[*disk.CorruptError](err); !ok || damage.From != at[3].first {
+		t.Fatalf("the scrub says %v", err)
+	}
+	if _, err := locate(t, e.l, 0, x.Size, nil, false); !errors.Is(err, disk.ErrCold) {
+		t.Fatalf("behind the scrub: %v", err)
+	}
+	if x, err = locate(t, e.l, 0, x.Size, nil, true); err != nil || x.Next != at[3].first {
+		t.Fatalf("%+v, %v; want the end %d", x, err, at[3].first)
+	}
 	must(t, e.l.Close())
 }
 

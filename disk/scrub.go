@@ -102,6 +102,7 @@ func (l *Log) scrubOver(v *view, c *ScrubCursor, why error) error {
 		hole, good, err := l.resume(ByScrub, v, startAt(c.at))
 		if err == nil {
 			c.at = good
+			v.seg.checked.forget() // or readers would go on being sent it
 			return &CorruptError{From: hole.off, Next: good.off, Where: l.place(v.base, hole.pos), Why: c.file.reason(hole.pos, good.pos, why)}
 		}
 		why = err

@@ -29,7 +29,8 @@ var Table = []Bug{
 	{"trust-index", "an entry of an index is believed without the batch that it points at", []Test{
 		{"disk", "TestC5IndexFaults"}}},
 	{"accept-crc-mismatch", "a batch whose checksum is wrong is taken for whole", []Test{
-		{"disk", "TestA3C1FlippedTailBehindMark"}, {"disk", "TestC2FlippedBelowMark"}, {"disk", "TestC2SealedBits"}}},
+		{"disk", "TestA3C1FlippedTailBehindMark"}, {"disk", "TestC2FlippedBelowMark"}, {"disk", "TestC2SealedBits"},
+		{"disk", "TestC2DamageIsSeenOnce"}}},
 	{"cut-below-mark", "recovery cuts what lies below the durable mark", []Test{
 		{"disk", "TestC2FlippedBelowMark"}, {"disk", "TestC6EndBelowMark"}}},
 	{"cut-without-copy", "recovery cuts a torn tail without keeping its bytes", []Test{
