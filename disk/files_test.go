@@ -46,6 +46,8 @@ func closeAll(t testing.TB, h *fstest.Handles, s *disk.Store, logs ...*env) {
 	}
 }
 
+// TestI13SharesOfBudget: whatever the budget, its shares are enough for one log to open, one to roll and one to be read,
+// and never more than all. One that is too small is refused with the number it takes.
 func TestI13SharesOfBudget(t *testing.T) {
 	least, _, _, _, _ := disk.SharesForTest(1024)
 	if least != tight.Files {

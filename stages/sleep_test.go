@@ -1,0 +1,155 @@
+package stages
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+
+	"sluice/disk"
+	"sluice/disk/fstest"
+	"sluice/sched"
+)
+
+// fewFiles leaves the store so few descriptors that four logs can be awake.
+func fewFiles(c *Config) {
+	c.Descriptors = int64(max(descriptors(), descriptorsAtLeast) + sched.DescriptorSlack + 44)
+	c.MaxConnections = 17
+}
+
+// TestD1I13ManyLogsFewDescriptors: producers and readers go through far more logs than can be awake at once, while topics
+// come and go. No append is refused, each log has what was acknowledged, and no more descriptors are open than allowed,
+// none at the end.
+func TestD1I13ManyLogsFewDescriptors(t *testing.T) {
+	for _, tick := range []bool{true, false} {
+		t.Run(fmt.Sprint("ticks ", tick), func(t *testing.T) {
+			h := fstest.CountHandles(fstest.NewMem())
+			conf := Default()
+			if !tick {
+				conf = noTicks()
+			}
+			fewFiles(&conf)
+			s := startServerOn(t, h, conf)
+			c := dial(t, s)
+			const logs, sessions = 30, 6
+			for i := range logs {
+				mode := []string{"", " sync=dsync", " flush.ms=0"}[i%3]
+				c.send("CREATE t%d segment.bytes=16KiB%s\n", i, mode)
+				c.want("OK")
+			}
+			seed := seedOf(t)
+			var wg sync.WaitGroup
+			var counts [sessions][logs]int
+			for i := range sessions {
+				wg.Go(func() { wander(dial(t, s), seed+uint64(i), counts[i][:]) })
+			}
+			wg.Go(func() {
+				c := dial(t, s)
+				for range 20 {
+					c.send("CREATE u\nMSG u 1\nx\nREAD u 0\nDROP u\n")
+					c.want("OK", "OK first=0 next=1 ack=written synced=*", "REC offset=0 time=* key=-1 n=1", "x", "OK next=1 end=1 epoch=0", "OK")
+				}
+			})
+			wg.Wait()
+			i := s.store.Files()
+			if i.Sleeps == 0 || i.Evictions == 0 || i.Awake > 4 {
+				t.Errorf("%+v", i)
+			}
+			for log := range logs {
+				n := 0
+				for i := range counts {
+					n += counts[i][log]
+				}
+				c.send("FLUSH t%d\n", log)
+				if c.want(fmt.Sprintf("OK synced=%d", n)); t.Failed() {
+					return
+				}
+			}
+			if err := s.Stop(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			if now, most := h.Taken(); now != 0 || most > i.Budget {
+				t.Errorf("%d descriptors are still taken, %d were at most, of %d", now, most, i.Budget)
+			}
+		})
+	}
+}
+
+// wander appends here and there, several requests at a time, and reads now and then what others have left.
+func wander(c *session, seed uint64, counts []int) {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	for range 40 {
+		var asked []string
+		var send strings.Builder
+		for range 1 + rng.IntN(8) {
+			log := rng.IntN(len(counts))
+			value := strings.Repeat("v", rng.IntN(3000))
+			ack := []string{"written", "synced"}[rng.IntN(2)]
+			fmt.Fprintf(&send, "MSG t%d %d ack=%s\n%s\n", log, len(value), ack, value)
+			asked = append(asked, "OK first=* next=* ack=* synced=*")
+			counts[log]++
+		}
+		c.send("%s", send.String())
+		c.want(asked...)
+		if log := rng.IntN(len(counts)); counts[log] > 0 {
+			c.send("READ t%d %d limit=1\n", log, rng.IntN(counts[log]))
+			if head := c.line(); !strings.HasPrefix(head, "REC ") {
+				c.t.Errorf("read: %q", head)
+				return
+			}
+			c.line()
+			c.want("OK next=* end=* epoch=*")
+		}
+	}
+}
+
+// TestDropOfLogsThatWait: logs that are woken, woken for an append that a drop cuts off, or asleep, leave nothing.
+func TestDropOfLogsThatWait(t *testing.T) {
+	g := newGate(func(op fstest.Op) bool {
+		return op.By == disk.ByRoller && op.Kind == fstest.Open && strings.Contains(op.Name, "/t1/")
+	})
+	h := fstest.CountHandles(fstest.Fail(fstest.NewMem(), g.pass))
+	conf := noTicks()
+	fewFiles(&conf)
+	s := startServerOn(t, h, conf)
+	t.Cleanup(g.release)
+	c, d := dial(t, s), dial(t, s)
+	for i := range 12 {
+		c.send("CREATE t%d\n", i)
+		c.want("OK")
+	}
+	var send strings.Builder
+	for i := range 12 {
+		if i != 1 {
+			fmt.Fprintf(&send, "MSG t%d 1\nx\n", i)
+		}
+	}
+	c.send("%s", send.String())
+	for range 11 {
+		c.want("OK first=0 next=1 ack=written synced=*")
+	}
+	c.send("MSG t1 1\nx\n")
+	<-g.came
+	p := s.catalog.find([]byte("t1"), 0)
+	d.send("DROP t1\n")
+	waitFor(t, func() bool { return p.dropped.Load() })
+	g.release()
+	d.want("OK")
+	if line := c.line(); !strings.HasPrefix(line, "ERR NO_TOPIC") && !strings.HasPrefix(line, "OK first=0") {
+		t.Fatalf("got %q", line)
+	}
+	for i := range 12 {
+		if i != 1 {
+			c.send("MSG t%d 1\nx\nDROP t%d\n", i, i)
+			c.want("OK first=1 next=2 ack=written synced=*", "OK")
+		}
+	}
+	if i := s.store.Files(); i.Awake != 0 || i.Cached != 0 || i.Open != 1 {
+		t.Fatalf("%+v", i)
+	}
+	if err := s.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+}
