@@ -54,11 +54,7 @@ func TestE3ParkedSendEnds(t *testing.T) {
 		"deadline": func(t *testing.T, s *Server, c *session) {
 			s.conns.expire(time.Now().Add(2*s.conf.Conn.WriteTimeout), s.conf.Conn)
 		},
-		"reset": func(t *testing.T, s *Server, c *session) {
-			if err := errors.Join(c.nc.(*net.TCPConn).SetLinger(0), c.nc.Close()); err != nil {
-				t.Error(err)
-			}
-		},
+		"reset": func(t *testing.T, s *Server, c *session) { reset(t, c) },
 		"close": func(t *testing.T, s *Server, c *session) { // with bytes that were not read: Ctrl-C
 			if err := c.nc.Close(); err != nil {
 				t.Error(err)

@@ -1,6 +1,7 @@
 package stages
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -47,6 +48,14 @@ func dialNarrow(t *testing.T, s *Server) *session {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// reset ends a connection the rude way.
+func reset(t *testing.T, c *session) {
+	t.Helper()
+	if err := errors.Join(c.nc.(*net.TCPConn).SetLinger(0), c.nc.Close()); err != nil {
+		t.Error(err)
+	}
 }
 
 func parked(s *Server, n int64) func() bool {
