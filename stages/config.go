@@ -134,7 +134,7 @@ func Default() Config {
 		},
 		Writer: WriterConfig{Count: 1, Queue: 1024, Buffer: 1 << 20}, DsyncWriters: 1,
 		Flusher:    FlusherConfig{Count: 2, Queue: 1024, Tick: 50 * time.Millisecond, Slow: 10 * time.Second},
-		Readers:    ReadersConfig{Count: 4, Queue: 1024, Chunk: 256 << 10},
+		Readers:    ReadersConfig{Count: 4, Queue: 1024, Chunk: 512 << 10},
 		Controller: ControllerConfig{Queue: 64},
 		Topic:      DefaultTopic(),
 	}
