@@ -75,8 +75,7 @@ func ExampleConsumer_Records() {
 		log.Fatal(err)
 	}
 	for rec, err := range r.Records(ctx) {
-		var gap *client.GapError
-		if errors.As(err, &gap) {
+		if gap, ok := errors.AsType[*client.GapError](err); ok {
 			log.Printf("records [%d, %d) are left out: %v", gap.From, gap.Next, gap)
 			r.Seek(gap.Next) // without this, the loop ends here
 			continue

@@ -75,23 +75,19 @@ func (o *readOptions) run(ctx context.Context, cmd *cobra.Command, topic string)
 
 // print writes out every record. A follower's output leaves the buffer whenever there is nothing more to come at once.
 func (o *readOptions) print(ctx context.Context, cmd *cobra.Command, consumer *client.Consumer, p *printer) error {
-	one := p.line
-	if o.json {
-		one = p.object
-	}
 	for r, err := range consumer.Records(ctx) {
-		var gap *client.GapError
-		switch {
-		case o.skipGaps && errors.As(err, &gap):
+		if err != nil {
+			gap, ok := errors.AsType[*client.GapError](err)
+			if !ok || !o.skipGaps {
+				return err
+			}
 			if err := o.tellGap(cmd, p, gap); err != nil {
 				return err
 			}
 			consumer.Seek(gap.Next)
 			continue
-		case err != nil:
-			return err
 		}
-		if err := one(&r); err != nil {
+		if err := p.record(&r, o.json); err != nil {
 			return err
 		}
 		if o.follow && r.Offset+1 >= consumer.End() {

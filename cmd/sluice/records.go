@@ -20,6 +20,14 @@ type printer struct {
 	date   []byte // that second, as text: most records share it with the one before
 }
 
+// record writes one. It is no choice made once, as a call through a variable would move each record to the heap.
+func (p *printer) record(r *client.Record, asJSON bool) error {
+	if asJSON {
+		return p.object(r)
+	}
+	return p.line(r)
+}
+
 // line writes "value", or "key SEP value". A record without a key has no separator: append --keys reads it back so.
 func (p *printer) line(r *client.Record) error {
 	if p.keys != "" && r.Key != nil {
