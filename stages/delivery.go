@@ -149,6 +149,9 @@ func (r *responder) cold(cmd *command, do op) error {
 	if r.lease == nil {
 		r.flush()
 	}
+	if r.err != nil {
+		return r.err
+	}
 	cmd.op = do
 	r.ask(cmd, r.c.srv.readers.in)
 	err := r.delivery.fault

@@ -65,7 +65,7 @@ func (r *responder) frame(ctx context.Context, cmd *command) *text.Error {
 	}
 	r.c.srv.stats.read(int(d.x.Size))
 	r.room(2 * answerMax)
-	if d.x.Size <= smallFrame {
+	if d.x.Size <= smallFrame && (d.pinned || d.x.Size == 0) { // room may have had to wait for the client
 		if sent, e := r.small(ctx, cmd); sent || e != nil {
 			return e
 		}

@@ -125,11 +125,11 @@ func TestE3SlowReadersGetEverything(t *testing.T) {
 				{fmt.Sprintf("READ t 7 limit=%d", end-9), strings.Join(records[7:end-2], "") + fmt.Sprintf("OK next=%d end=%d epoch=0\r\n", end-2, end)},
 				{fmt.Sprintf("TAIL t 3 limit=%d", end-3), strings.Join(records[3:], "") + fmt.Sprintf("OK next=%d end=%d epoch=0\r\n", end, end)},
 				{fmt.Sprintf("TAIL t 0 raw=1 limit=%d", end), ""},
+				{fetches(rng, end), ""},
 			} {
-				t.Run(r.request, func(t *testing.T) {
-					if r.want == "" { // frames depend on the moment
-						fill.send("%s\n", r.request)
-						r.want = fill.frames(end)
+				t.Run(r.request[:6], func(t *testing.T) {
+					if r.want == "" { // frames are what a quick client gets
+						r.want = fill.frames(r.request)
 					}
 					c := dialNarrow(t, s)
 					before := s.readers.parks.Load()
@@ -145,18 +145,33 @@ func TestE3SlowReadersGetEverything(t *testing.T) {
 	}
 }
 
-// frames reads raw answers up to the OK behind them.
-func (c *session) frames(end int) string {
+// fetches is more requests at once than a connection has commands.
+func fetches(rng *rand.Rand, end int) string {
 	var b strings.Builder
-	for {
-		line := c.line()
-		b.WriteString(line + "\r\n")
-		var n int
-		if _, err := fmt.Sscanf(line, "DATA %d", &n); err != nil {
-			return b.String()
-		}
-		if _, err := io.CopyN(&b, c.in, int64(n)+2); err != nil {
+	for range 100 {
+		fmt.Fprintf(&b, "FETCH t %d bytes=%d\n", rng.IntN(end+1), rng.IntN(100<<10))
+		fmt.Fprintf(&b, "READ t %d bytes=%d\n", rng.IntN(end+1), rng.IntN(1<<10))
+	}
+	return b.String() + "PING"
+}
+
+// frames asks, and reads up to the answer that ends it: of the last PING, or of the TAIL,
+// which a request behind it would interrupt.
+func (c *session) frames(request string) string {
+	c.t.Helper()
+	c.send("%s\n", request)
+	var b strings.Builder
+	for pings := strings.Count(request, "PING"); ; {
+		line, err := c.in.ReadString('\n') // values hold none of these
+		if err != nil {
 			c.t.Fatal(err)
+		}
+		b.WriteString(line)
+		if line == "OK pong=1\r\n" {
+			pings--
+		}
+		if pings == 0 && strings.HasPrefix(line, "OK ") {
+			return b.String()
 		}
 	}
 }
