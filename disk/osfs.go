@@ -190,8 +190,10 @@ func (f *osFile) ReadCached(by By, p []byte, pos int64) (int, error) {
 		return n, err
 	case !errors.Is(err, errNoReadCached):
 		return n, &fs.PathError{Op: "read", Path: f.f.Name(), Err: err}
-	case !f.Cached(pos, int64(len(p))):
-		return 0, ErrCold
+	}
+	size, err := sizeOf(f.fd)
+	if err != nil || !f.Cached(pos, min(int64(len(p)), size-pos)) {
+		return 0, ErrCold // if it was the size, whoever waits is told
 	}
 	return f.ReadAt(by, p, pos)
 }
@@ -244,11 +246,18 @@ func (f *osFile) Sync(_ By) error {
 }
 
 func (f *osFile) Size() (int64, error) {
-	info, err := f.f.Stat()
+	size, err := sizeOf(f.fd)
 	if err != nil {
-		return 0, err
+		return 0, &fs.PathError{Op: "stat", Path: f.f.Name(), Err: err}
 	}
-	return info.Size(), nil
+	return size, nil
+}
+
+// sizeOf is os.File.Stat without what that allocates.
+func sizeOf(fd int) (int64, error) {
+	var s unix.Stat_t
+	err := again(func() error { return unix.Fstat(fd, &s) })
+	return s.Size, err
 }
 
 func (f *osFile) Close(_ By) error { return f.f.Close() }
