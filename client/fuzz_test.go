@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -9,7 +10,7 @@ import (
 )
 
 // FuzzServer lets a server say anything at all behind its greeting. Whatever it is, the client ends, in bounded memory,
-// and a Consumer yields offsets that follow each other.
+// and a Consumer yields offsets that follow each other, where it steps over gaps, too.
 func FuzzServer(f *testing.F) {
 	good := stored(10, 0, batch.None, "a", "b", "c")
 	f.Add(fmt.Appendf(nil, "DATA %d from=10 next=13 end=13 synced=13 epoch=0\r\n%s\r\n", len(good), good))
@@ -17,6 +18,8 @@ func FuzzServer(f *testing.F) {
 	f.Add([]byte("OK first=0 next=1 ack=written synced=0\r\n"))
 	f.Add([]byte("OK first=0 next=1 ack=everything synced=0\r\n"))
 	f.Add([]byte("ERR CORRUPT from=10 next=10 - a range of nothing\r\n"))
+	f.Add(fmt.Appendf(nil, "ERR CORRUPT from=7 next=12 - damaged\r\nDATA %d from=12 next=13 end=13\r\n%s\r\n", len(good), good))
+	f.Add([]byte("ERR CORRUPT from=10 next=9223372036854775807 - damaged\r\nERR CORRUPT from=0 next=18446744073709551615 - damaged\r\n"))
 	f.Add([]byte("ERR OUT_OF_RANGE oldest=13 next=15 - gone\r\nERR NO_TOPIC - no\r\n"))
 	f.Add([]byte("ERR SHUTTING_DOWN - bye\r\n"))
 	f.Add([]byte("DATA 9999999999 from=0 next=1 end=1\r\n"))
@@ -33,6 +36,13 @@ func FuzzServer(f *testing.F) {
 			must(t, err)
 			next := uint64(10)
 			for r, err := range consumer.Records(t.Context()) {
+				if gap, ok := errors.AsType[*client.GapError](err); ok {
+					if gap.From != next || gap.Next <= next {
+						t.Errorf("at offset %d a gap [%d, %d)", next, gap.From, gap.Next)
+					}
+					next = gap.Next
+					consumer.Seek(next)
+				}
 				if err != nil {
 					continue
 				}
