@@ -181,6 +181,12 @@ func TestC10SegmentCutUnderAReader(t *testing.T) {
 			if n := s.catalog.find([]byte("t"), 0).log.Info().Segments; n > 1 != (segment == "sealed") {
 				t.Fatalf("%d segments", n)
 			}
+			if segment == "sealed" { // which sets its size, and would undo the cut with zeros
+				waitFor(t, func() bool {
+					_, err := os.Stat(filepath.Join(dir, "topics/t/0/00000000000000000000.idx"))
+					return err == nil
+				})
+			}
 			frame := park(t, s, fmt.Sprintf("FETCH t 0 bytes=%d", 8<<20))
 			follower := park(t, s, "TAIL t 0 raw=1")
 			if err := os.Truncate(filepath.Join(dir, "topics/t/0/00000000000000000000.log"), 1<<20); err != nil {
