@@ -148,8 +148,9 @@ func TestE3SlowReadersGetEverything(t *testing.T) {
 // fetches is more requests at once than a connection has commands.
 func fetches(rng *rand.Rand, end int) string {
 	var b strings.Builder
-	for range 100 {
-		fmt.Fprintf(&b, "FETCH t %d bytes=%d\n", rng.IntN(end+1), rng.IntN(100<<10))
+	for i := range 300 {
+		b.WriteString(strings.Repeat("HEAD t\n", i%20) + strings.Repeat("PING\n", i%7)) // frames begin anywhere in the buffer
+		fmt.Fprintf(&b, "FETCH t %d bytes=%d\n", rng.IntN(end+1), i%2*rng.IntN(60<<10))
 		fmt.Fprintf(&b, "READ t %d bytes=%d\n", rng.IntN(end+1), rng.IntN(1<<10))
 	}
 	return b.String() + "PING"
