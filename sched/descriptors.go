@@ -14,8 +14,8 @@ type Descriptors struct {
 
 const (
 	// DescriptorSlack is for what is open without being counted: two listening sockets, the lock, the netpoller's two,
-	// HTTP's connections, one that is being refused, and a look at /proc.
-	DescriptorSlack = 24
+	// HTTP's connections, those that are being refused, and a look at /proc.
+	DescriptorSlack = 28
 
 	descriptorReserve = 32   // two segments and two directories each of some ten logs that roll at once
 	filesEnough       = 1024 // files that connections can't take away, where there is room for both

@@ -17,6 +17,15 @@ type acceptor struct {
 	srv  *Server
 	in   net.Listener
 	told time.Time // when a failure was last told
+
+	refusals chan struct{} // a place for each refused connection that is kept until its client has read why
+}
+
+// refusalsMost bounds the descriptors of those who are not let in.
+const refusalsMost = 4
+
+func newAcceptor(s *Server) *acceptor {
+	return &acceptor{srv: s, in: s.listener, refusals: make(chan struct{}, refusalsMost)}
 }
 
 // Run accepts until the listener is closed. A lack of descriptors, which the
@@ -59,8 +68,8 @@ func (a *acceptor) tell(err error) {
 func (a *acceptor) admit(nc net.Conn) {
 	s := a.srv
 	if e := s.conns.refusal(nc.RemoteAddr()); e != nil {
-		refuseConnection(nc, e)
 		s.stats.failed(e)
+		a.refuse(nc, e)
 		return
 	}
 	c := newConn(s, nc)
@@ -69,12 +78,24 @@ func (a *acceptor) admit(nc net.Conn) {
 	s.connGroup.Go("responder", c.respond)
 }
 
-// refuseConnection answers before any request. The socket's buffer takes the one
-// line, so this can't block; a client that is gone already misses nothing.
-func refuseConnection(nc net.Conn, e *text.Error) {
+// refuse answers before any request. The socket's buffer takes the one line, so this
+// can't block; a client that is gone already misses nothing. Of those that are refused
+// at once few are sure to read the answer, as a close with their request unread resets
+// the connection.
+func (a *acceptor) refuse(nc net.Conn, e *text.Error) {
 	_ = nc.SetDeadline(time.Now().Add(time.Second))
 	_, _ = nc.Write(text.AppendError(nil, e, 0))
-	_ = nc.Close()
+	select {
+	case a.refusals <- struct{}{}:
+		a.srv.connGroup.Go("refusal", func(context.Context) error {
+			defer func() { <-a.refusals }()
+			linger(nc)
+			_ = nc.Close() // as above
+			return nil
+		})
+	default:
+		_ = nc.Close() // as above
+	}
 }
 
 func fromLoopback(a net.Addr) bool {

@@ -78,7 +78,7 @@ func (c *conn) read(ctx context.Context) error {
 	sending := c.reader.run(ctx)
 	<-c.gone
 	if sending {
-		c.linger()
+		linger(c.nc)
 	}
 	// Nothing is lost with this error: all answers left before, and the peer has
 	// seen the end of the stream or is not there any more.
@@ -94,11 +94,11 @@ const (
 
 // linger lets the last answer arrive: closing a socket with unread bytes would
 // reset it, and the peer would lose what it has not read yet.
-func (c *conn) linger() {
-	if half, ok := c.nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil && c.nc.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+func linger(nc net.Conn) {
+	if half, ok := nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil && nc.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
 		var rest [4 << 10]byte
 		for n := 0; n < lingerBytes; {
-			k, err := c.nc.Read(rest[:])
+			k, err := nc.Read(rest[:])
 			if err != nil {
 				break
 			}

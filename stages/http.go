@@ -35,7 +35,7 @@ func (s *Server) startHTTP() (err error) {
 // backlog: the descriptors that they would take belong to others.
 const httpMost = 16
 
-const _ = uint(sched.DescriptorSlack - httpMost - 8) // negative does not compile
+const _ = uint(sched.DescriptorSlack - httpMost - refusalsMost - 8) // negative does not compile
 
 // fewListener accepts only as many connections as it has slots.
 type fewListener struct {

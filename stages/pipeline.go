@@ -153,7 +153,7 @@ func (s *Server) start() {
 	}
 	s.startTicks(ctx)
 	s.opening.over.Store(true)
-	s.acceptGroup.Go("accept", (&acceptor{srv: s, in: s.listener}).Run)
+	s.acceptGroup.Go("accept", newAcceptor(s).Run)
 	sched.NewGroup(ctx).Go("supervisor", s.supervise) // joined through Done
 }
 
