@@ -12,8 +12,8 @@
 // next append begins an epoch (I3).
 //
 // Limits: a segment starts batches at positions of 32 bits; a batch is at most batch.MaxSize; offsets end at 2^63-1; an
-// opening scans what lies behind the durable mark, and after a power cut that took the mark at most one segment. One
-// process per directory.
+// opening scans what lies behind the durable mark, and after a power cut that took the mark at most one segment. No more
+// descriptors are open than StoreOptions say. One process per directory.
 //
 // A log's directory, topics/<topic>/<partition>:
 //
@@ -52,13 +52,16 @@
 // read: Err says why, nothing is changed. Before the first append of a run, the begin: the flag of the stop in order is
 // taken back, synced; or the next epoch is stored, both copies and the directory synced. Until then there is no Room.
 //
+// An opened log sleeps: it has no descriptor until its first append, and again when others need them (sleep.go).
+//
 // Files:
 //
 //	fs.go osfs.go osfs_linux.go osfs_other.go  the seam to files, and the operating system behind it
 //	osfsreadonly.go                            the same, for those who must not change anything
 //	errors.go                                  what callers tell apart
 //	store.go starts.go topics.go twofold.go    the directory, its identity, its runs, its topics; small files kept twice
-//	files.go                                   what the store may hold open
+//	files.go filesread.go filesseam.go         what the store may hold open: the budget, files for readers, the count
+//	sleep.go                                   logs that have nothing open
 //	log.go segment.go                          Log and segment: fields by owner, life of a segment
 //	append.go flush.go maintain.go close.go    writer, flusher, roller, and the end
 //	marks.go epochs.go gaps.go                 the small files of a log

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -217,41 +218,144 @@ func TestI13SleepThatFails(t *testing.T) {
 	}
 }
 
-// TestSleepBesideReader: a reader keeps what it has pinned while the log falls asleep and wakes, and others open the
-// segment by its name.
+// TestI2SyncBesideSleep: the flusher that comes while the roller syncs a log on its way to sleep is told what came of that,
+// and not before.
+func TestI2SyncBesideSleep(t *testing.T) {
+	for _, fault := range []error{nil, syscall.EIO} {
+		came, gate := make(chan struct{}), make(chan struct{})
+		f := fstest.Fail(fstest.NewMem(), func(op fstest.Op) error {
+			if op.Kind == fstest.Sync && op.By == disk.ByRoller && strings.HasPrefix(op.Name, "topics/a/0/0") {
+				close(came)
+				<-gate
+				return fault
+			}
+			return nil
+		})
+		h := fstest.CountHandles(f)
+		s, logs := newLogs(t, h, tight, 2, disk.LogOptions{})
+		a, b := logs[0], logs[1]
+		a.append(t, build(t, rec{1, "x"}))
+		woken := make(chan error, 1)
+		go func() {
+			b.l.Roll()
+			_, err := b.l.Maintain()
+			woken <- err
+		}()
+		<-came
+		type outcome struct {
+			durable uint64
+			err     error
+		}
+		synced := make(chan outcome, 1)
+		go func() {
+			durable, err := a.l.Sync()
+			synced <- outcome{durable, err}
+		}()
+		for range 1000 {
+			runtime.Gosched()
+			select {
+			case got := <-synced:
+				t.Fatalf("told %+v before the sync had returned", got)
+			default:
+			}
+		}
+		close(gate)
+		got := <-synced
+		if err := <-woken; !errors.Is(got.err, fault) || (err == nil) != (fault == nil) || fault == nil && got.durable != 1 {
+			t.Fatalf("the flusher is told %+v, the roller %v; want %v", got, err, fault)
+		}
+		closeAll(t, h, s, logs...)
+	}
+}
+
+// TestOpeningsWait: more logs than there are descriptors for are opened one behind the other, and a log is closed likewise.
+func TestOpeningsWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var held string
+		came, gate := make(chan struct{}, 10), make(chan struct{})
+		h := fstest.CountHandles(fstest.Fail(fstest.NewMem(), func(op fstest.Op) error {
+			if held != "" && op.Kind == fstest.List && op.Name == held {
+				came <- struct{}{}
+				<-gate
+			}
+			return nil
+		}))
+		s, logs := newLogs(t, h, tight, 3, disk.LogOptions{})
+		must(t, logs[0].l.Close())
+		must(t, logs[1].l.Close())
+		logs[2].append(t, build(t, rec{1, "x"}))
+		held = "topics/a/0"
+		errs := make(chan error, 2)
+		for i := range 2 {
+			go func() {
+				e := logs[i]
+				var err error
+				e.l, _, err = s.OpenLog(disk.ByOpen, string(rune('a'+i)), 0, e.opt)
+				errs <- err
+			}()
+			if i == 0 {
+				<-came
+			}
+		}
+		synctest.Wait()
+		if len(errs) != 0 || s.Files().Waits != 1 {
+			t.Fatalf("%d are open, %+v", len(errs), s.Files())
+		}
+		held = ""
+		close(gate)
+		for range 2 {
+			must(t, <-errs)
+		}
+		closeAll(t, h, s, logs...)
+	})
+}
+
+// TestSleepBesideReader: a reader keeps what it has pinned while the log falls asleep and wakes, and counts as one of those
+// that may read; others open the segment by its name.
 func TestSleepBesideReader(t *testing.T) {
-	h := fstest.CountHandles(fstest.NewMem())
-	s, logs := newLogs(t, h, tight, 2, disk.LogOptions{})
-	a, b := logs[0], logs[1]
-	p := build(t, rec{1, "x"})
-	a.append(t, p)
-	var x, y disk.Extent
-	must(t, a.l.Locate(&x, 0, 100, nil, false))
-	b.append(t, build(t, rec{1, "y"}))
-	if err := a.l.Locate(&y, 0, 100, nil, false); !errors.Is(err, disk.ErrCold) {
-		t.Fatalf("asleep, and in memory: %v", err)
-	}
-	got := make([]byte, x.Size)
-	for _, e := range []*disk.Extent{&x, &y} {
-		if e == &y {
-			must(t, a.l.Locate(&y, 0, 100, nil, true))
+	synctest.Test(t, func(t *testing.T) {
+		h := fstest.CountHandles(fstest.NewMem())
+		s, logs := newLogs(t, h, tight, 3, disk.LogOptions{})
+		a, b := logs[0], logs[1]
+		logs[2].append(t, build(t, rec{1, "x"}))
+		p := build(t, rec{1, "x"})
+		a.append(t, p)
+		var x, y, z disk.Extent
+		must(t, a.l.Locate(&x, 0, 100, nil, false))
+		b.append(t, build(t, rec{1, "y"}))
+		if err := a.l.Locate(&y, 0, 100, nil, false); !errors.Is(err, disk.ErrCold) {
+			t.Fatalf("asleep, and in memory: %v", err)
 		}
-		if _, err := e.File().ReadAt("test", got, e.Pos); err != nil || string(got[61:]) != string(p[61:]) {
-			t.Fatalf("read %v", err)
+		got := make([]byte, x.Size)
+		for _, e := range []*disk.Extent{&x, &y} {
+			if e == &y {
+				must(t, a.l.Locate(&y, 0, 100, nil, true))
+			}
+			if _, err := e.File().ReadAt("test", got, e.Pos); err != nil || string(got[61:]) != string(p[61:]) {
+				t.Fatalf("read %v", err)
+			}
 		}
-	}
-	must(t, x.Release())
-	a.append(t, build(t, rec{2, "z"}))
-	if _, err := y.File().ReadAt("test", got, y.Pos); err != nil {
-		t.Fatalf("awake again, the other reader has %v", err)
-	}
-	must(t, y.Release())
-	must(t, a.l.Locate(&x, 0, 100, nil, false))
-	must(t, x.Release())
-	if i := s.Files(); i.Cached != 0 {
-		t.Fatalf("awake, and kept twice: %+v", i)
-	}
-	closeAll(t, h, s, logs...)
+		third := make(chan error, 1)
+		go func() { third <- logs[2].l.Locate(&z, 0, 100, nil, true) }()
+		synctest.Wait()
+		if len(third) != 0 {
+			t.Fatalf("two read what is not awake, and a third one does: %v", <-third)
+		}
+		must(t, x.Release())
+		must(t, <-third)
+		must(t, z.Release())
+		a.append(t, build(t, rec{2, "z"}))
+		if _, err := y.File().ReadAt("test", got, y.Pos); err != nil {
+			t.Fatalf("awake again, the other reader has %v", err)
+		}
+		must(t, y.Release())
+		must(t, a.l.Locate(&x, 0, 100, nil, false))
+		must(t, x.Release())
+		if i := s.Files(); i.Cached != 1 { // that of the third log
+			t.Fatalf("awake, and kept twice: %+v", i)
+		}
+		closeAll(t, h, s, logs...)
+	})
 }
 
 // TestWokenLogIsNotWhatItWas: what sleeps may be changed by others. A file that is gone or shorter fails the log; one that

@@ -12,14 +12,20 @@ import (
 // the kernel may have dropped the pages and would answer a second sync with success. FLUSHER ONLY.
 func (l *Log) Sync() (durable uint64, err error) {
 	for !l.enter(gateFlusher) {
-		if err := l.Err(); err != nil || !l.Dirty() { // asleep, and so all of it is durable
-			return l.Durable(), err
+		if durable, over, err := l.syncedAsleep(); over {
+			return durable, err
 		}
-		l.falling.Lock() // the roller is about to sync it, on its way to sleep
-		l.falling.Unlock()
 	}
 	defer l.leave(gateFlusher)
 	return l.sync(ByFlusher)
+}
+
+// syncedAsleep tells what came of the sync of a log that falls asleep, and waits for it. Not over: it stays awake.
+func (l *Log) syncedAsleep() (durable uint64, over bool, err error) {
+	l.falling.Lock()
+	defer l.falling.Unlock()
+	err = l.Err()
+	return l.Durable(), err != nil || !l.Dirty(), err
 }
 
 func (l *Log) sync(by By) (uint64, error) {

@@ -45,7 +45,8 @@ type Store struct {
 
 	mu struct { // topics come and go rarely; nothing on the data path takes it
 		sync.Mutex
-		logs map[string]bool // directories of open logs
+		logs   map[string]bool // directories of open logs
+		topics map[string]bool // whose topic.json was read or written; a start opens many logs of them
 	}
 }
 
@@ -59,7 +60,7 @@ func OpenStore(f FS, o StoreOptions, log *zap.Logger) (*Store, error) {
 	files := newFiles(o.Files)
 	f = seam{f, files}
 	s := &Store{fs: f, files: files, log: log}
-	s.mu.logs = make(map[string]bool)
+	s.mu.logs, s.mu.topics = make(map[string]bool), make(map[string]bool)
 	if _, err := s.loadNode(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -175,8 +176,10 @@ func (s *Store) NodeID() string { return s.node.ID }
 func (s *Store) OpenLog(by By, topic string, partition int, o LogOptions) (*Log, Recovery, error) {
 	release := s.files.lease()
 	defer release()
-	if _, err := s.readTopic(by, topic); err != nil {
-		return nil, Recovery{}, fmt.Errorf("open log %s/%d: %w", topic, partition, err)
+	if !s.knows(topic) {
+		if _, err := s.readTopic(by, topic); err != nil {
+			return nil, Recovery{}, fmt.Errorf("open log %s/%d: %w", topic, partition, err)
+		}
 	}
 	dir := path.Join(topicsDir, topic, fmt.Sprint(partition))
 	if err := s.take(dir); err != nil {
@@ -221,6 +224,23 @@ func (s *Store) give(dir string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.mu.logs, dir)
+}
+
+func (s *Store) knows(topic string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.topics[topic]
+}
+
+// learn notes whether there is such a topic.
+func (s *Store) learn(topic string, there bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if there {
+		s.mu.topics[topic] = true
+	} else {
+		delete(s.mu.topics, topic)
+	}
 }
 
 // openBelow lists the open logs of a topic, or of all topics for "".

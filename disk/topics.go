@@ -80,6 +80,7 @@ func (s *Store) readTopic(by By, name string) (Topic, error) {
 	if t.Name != name {
 		return t, fmt.Errorf("%s is %w: it belongs to topic %q", file, errDamaged, t.Name)
 	}
+	s.learn(name, true)
 	if !mend {
 		return t, nil
 	}
@@ -139,7 +140,8 @@ func (s *Store) CreateTopic(by By, name string, settings map[string]string) erro
 	if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("create topic %s: %w", name, err)
 	}
-	if err := s.makeTopic(by, Topic{name, settings}); err != nil {
+	err = s.makeTopic(by, Topic{name, settings})
+	if s.learn(name, err == nil); err != nil {
 		return full(fmt.Errorf("create topic %s: %w", name, errors.Join(err, s.removeAll(by, topicDir(name)))))
 	}
 	return nil
@@ -165,6 +167,7 @@ func (s *Store) DropTopic(by By, name string) error {
 	if open := s.openBelow(name); len(open) > 0 {
 		return fmt.Errorf("drop topic %s: these logs are still open: %v", name, open)
 	}
+	s.learn(name, false)
 	aside, err := s.droppedName(by)
 	if err != nil {
 		return fmt.Errorf("drop topic %s: %w", name, err)

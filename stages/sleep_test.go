@@ -70,6 +70,11 @@ func TestD1I13ManyLogsFewDescriptors(t *testing.T) {
 			if err := s.Stop(context.Background()); err != nil {
 				t.Fatal(err)
 			}
+			for _, name := range h.Unsynced() {
+				if !strings.HasSuffix(name, ".idx.tmp") { // derived
+					t.Errorf("%s was closed with unsynced bytes", name)
+				}
+			}
 			if now, most := h.Taken(); now != 0 || most > i.Budget {
 				t.Errorf("%d descriptors are still taken, %d were at most, of %d", now, most, i.Budget)
 			}
