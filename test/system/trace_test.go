@@ -41,7 +41,16 @@ func trace(t *testing.T, args ...string) *traced {
 	return traceOn(t, t.TempDir(), args...)
 }
 
+// appending are the calls that an acknowledgement waits for, or must not wait for.
+const appending = "openat,close,write,writev,sendto,pwrite64,pwritev,fdatasync,fsync,sync_file_range,msync,sync,syncfs"
+
 func traceOn(t *testing.T, data string, args ...string) *traced {
+	t.Helper()
+	return traceWith(t, data, []string{"-e", "trace=" + appending}, args...)
+}
+
+// traceWith has strace do what it is told to.
+func traceWith(t *testing.T, data string, told []string, args ...string) *traced {
 	t.Helper()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
@@ -55,12 +64,11 @@ func traceOn(t *testing.T, data string, args ...string) *traced {
 	if data, err = filepath.EvalSymlinks(data); err != nil { // the trace has the real path
 		t.Fatal(err)
 	}
-	p, err := process.StartCommand(exec.Command(strace, append([]string{
-		"-f", "-y", "-s", "64", "-o", file, "-e", "signal=none",
-		"-e", "trace=openat,close,write,writev,sendto,pwrite64,pwritev,fdatasync,fsync,sync_file_range,msync,sync,syncfs",
+	told = append([]string{"-f", "-y", "-s", "64", "-o", file, "-e", "signal=none"}, told...)
+	p, err := process.StartCommand(exec.Command(strace, append(append(told,
 		bin, "serve", "--listen", "127.0.0.1:0", "--http", "", "--kafka", "", "--data", data, "--set", "stages.flusher.tick=0",
 		"--set", "crash_loop.deaths=0", // a run that has lasted for a minute is noted, with syncs that no test here means
-	}, args...)...))
+	), args...)...))
 	if err != nil {
 		t.Fatal(err)
 	}
