@@ -8,9 +8,10 @@
 //	flusher.go     fdatasync for all who wait, and by interval
 //	roller.go      allocation, spare segments, sealing: nothing of it makes an append wait
 //	notifier.go    tells waiting connections of new records
-//	readers.go     the pool that reads stored batches
+//	readers.go     the pool for reads that must wait for the disk
 //	controller.go  the catalog of topics
-//	responder.go   answers in the order of requests; delivery.go: READ, FETCH, TAIL
+//	responder.go   answers in the order of requests; delivery*.go: READ, FETCH, TAIL;
+//	               sender.go: writes that hold nothing while a client is waited for
 //	admission.go   what keeps all appends out: a crash loop, or a full disk (room.go)
 //	scrubber.go    re-reads sealed segments; slow.go: watches for syncs that hang
 //	open.go        the start; pipeline.go: wires, starts, stops and joins them all
