@@ -37,10 +37,11 @@ test: build fmt vet lint tidy race-note ## everything a machine runs for a chang
 	@rm -rf bin/demo-data
 
 # Each seed tries something else; a failure prints what it takes to see it again.
-torture: build ## 100,000 crash clones in memory and 10,000 kills of the real binary (SLUICE_CLONES=, SLUICE_KILLS=, SLUICE_SEED=)
+torture: build ## 100,000 crash clones in memory, 10,000 kills of the real binary, 10,000 rude clients (SLUICE_CLONES=, SLUICE_KILLS=, SLUICE_RUDE=, SLUICE_SEED=)
 	@export SLUICE_SEED=$${SLUICE_SEED:-$$(date +%s)} SLUICE_CLONES=$${SLUICE_CLONES:-100000} SLUICE_KILLS=$${SLUICE_KILLS:-10000}; \
 	echo "SLUICE_SEED=$$SLUICE_SEED"; \
-	go test -v -count 1 -timeout 4h -run '^Test(A|B|F)[0-9]' ./disk && go test -v -count 1 -timeout 12h ./test/crash
+	go test -v -count 1 -timeout 4h -run '^Test(A|B|F)[0-9]' ./disk && go test -v -count 1 -timeout 12h ./test/crash && \
+	SLUICE_RUDE=$${SLUICE_RUDE:-10000} SLUICE_IDLE=$${SLUICE_IDLE:-9900} SLUICE_DESCRIPTORS=$${SLUICE_DESCRIPTORS:-200} go test -v -count 1 -timeout 1h -run '^Test(D|E)[0-9]' ./test/system
 
 fmt: ## that every file is as gofmt would have it
 	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "not as gofmt has it:"; echo "$$bad"; exit 1; fi

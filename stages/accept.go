@@ -79,10 +79,10 @@ func (a *acceptor) admit(nc net.Conn) {
 }
 
 // refuse answers before any request. The socket's buffer takes the one line, so this
-// can't block; a client that is gone already misses nothing. Of those that are refused
-// at once few are sure to read the answer, as a close with their request unread resets
-// the connection.
+// can't block. Of those that are refused at once few are sure to read the answer, as a
+// close with their request unread resets the connection.
 func (a *acceptor) refuse(nc net.Conn, e *text.Error) {
+	// A client that is gone misses nothing.
 	_ = nc.SetDeadline(time.Now().Add(time.Second))
 	_, _ = nc.Write(text.AppendError(nil, e, 0))
 	select {

@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -181,6 +182,8 @@ func malformedBatches(t testing.TB) []string {
 		put(65, 0x03),
 		put(67, 0x7e),
 		put(69, 0x7e),
+		longer(t, 61, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01), // numbers of many bytes: the length, a billion headers
+		longer(t, 69, 0x80, 0xa8, 0xd6, 0xb9, 0x07),
 		damaged(t, func(b []byte) []byte { return b[:60] }), // cut off
 		damaged(t, func(b []byte) []byte { return b[:11] }),
 		damaged(t, func(b []byte) []byte { return b[:len(b)-1] }),
@@ -190,6 +193,18 @@ func malformedBatches(t testing.TB) []string {
 		request(append(whole[:len(whole):len(whole)], bad...)...),
 		tooLargeBatch(t),
 	}
+}
+
+// longer returns the batch with the byte there made many, and the lengths around it made right.
+func longer(t testing.TB, at int, value ...byte) string {
+	return damaged(t, func(b []byte) []byte {
+		b = slices.Replace(b, at, at+1, value...)
+		if at > 61 {
+			b[61] += 2 * byte(len(value)-1) // the first record's
+		}
+		binary.BigEndian.PutUint32(b[8:], uint32(len(b)-12))
+		return b
+	})
 }
 
 // tooLargeBatch is above the topic's max.message.bytes, and below max_batch.
@@ -204,9 +219,9 @@ func tooLargeBatch(t testing.TB) string {
 	return fmt.Sprintf("BATCH t %d\n%s\n", len(out), out)
 }
 
-// Each malformed request has its exact answer in the golden file, and whether the
+// E4: each malformed request has its exact answer in the golden file, and whether the
 // connection goes on; none appends anything, or costs memory by its claim.
-func TestMalformedRequests(t *testing.T) {
+func TestE4MalformedRequests(t *testing.T) {
 	s := startServer(t, nil)
 	c := dial(t, s)
 	c.send("CREATE t\nCREATE p partitions=2\n")
@@ -252,8 +267,8 @@ func (s *Server) tryMalformed(t *testing.T, request string) (answer, open string
 	return strings.TrimSpace(b), "closed"
 }
 
-// A first append that is refused for what it carries leaves no topic behind.
-func TestRefusedFirstAppendCreatesNothing(t *testing.T) {
+// E4: a first append that is refused for what it carries leaves no topic behind.
+func TestE4RefusedFirstAppendCreatesNothing(t *testing.T) {
 	s := startServer(t, nil)
 	badCRC := []byte(oneBatch(t, "crc", batch.None, "x"))
 	badCRC[len(badCRC)-4] ^= 1

@@ -231,8 +231,8 @@ func allocated(f func()) uint64 {
 // decoderState is what the libraries' decoders take for themselves, whatever they decode.
 const decoderState = 3 << 20
 
-// A bomb: 12 MiB of zeros in little space. All the memory it gets, thrown away or not, stays below three times the cap: that and its doublings.
-func TestBombs(t *testing.T) {
+// E4, a bomb: 12 MiB of zeros in little space; all the memory it gets, thrown away or not, stays below three times the cap: that and its doublings.
+func TestE4Bombs(t *testing.T) {
 	zeros := make([]byte, 12<<20)
 	for _, f := range forms {
 		t.Run(f.name, func(t *testing.T) {
@@ -254,8 +254,8 @@ func TestBombs(t *testing.T) {
 	}
 }
 
-// A few bytes that claim much get neither the memory nor the benefit of the doubt.
-func TestLyingClaims(t *testing.T) {
+// E4: a few bytes that claim much get neither the memory nor the benefit of the doubt.
+func TestE4LyingClaims(t *testing.T) {
 	lz4Header := func(size uint64) []byte {
 		h := binary.LittleEndian.AppendUint64([]byte{0x04, 0x22, 0x4d, 0x18, 0x68, 0x70}, size)
 		return append(h, byte(xxh32(h[4:])>>8), 1, 0, 0, 0x80, 'x', 0, 0, 0, 0)
