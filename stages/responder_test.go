@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/disk"
 	"sluice/disk/fstest"
 	"sluice/wire/text"
 )
@@ -102,4 +103,57 @@ func tcpPair(t *testing.T) (client, server *net.TCPConn) {
 	}
 	t.Cleanup(func() { _, _ = near.Close(), far.Close() })
 	return near.(*net.TCPConn), far.(*net.TCPConn)
+}
+
+// A small frame whose head finds no room makes the answers before it leave first. Should
+// the client take none of them just then, everything is let go, the file of the frame too.
+func TestFrameBehindAnswersThatWait(t *testing.T) {
+	s := startServerOn(t, disk.OS(t.TempDir()), noTicks())
+	fill := dial(t, s)
+	fill.send("MSG t 1000\n%1000d\n", 7)
+	fill.want("OK first=0 next=1 ack=written synced=0")
+	client, server := tcpPair(t)
+	if err := errors.Join(client.SetReadBuffer(4<<10), server.SetWriteBuffer(1)); err != nil {
+		t.Fatal(err)
+	}
+	c := newConn(s, server)
+	r := &c.responder
+	r.init()
+	junk, sent := make([]byte, 4<<10), 0
+	for full := 0; full < 3; { // the client's kernel may still have taken some
+		if err := r.sender.raw.Control(func(fd uintptr) {
+			n, err := sendBytes(int(fd), junk, false)
+			if sent, full = sent+max(n, 0), full+1; err == nil {
+				full = 0
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.out = append(r.out, make([]byte, len(r.own)-answerMax)...)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.answer(t.Context(), &command{conn: c, verb: text.VerbFetch, part: s.catalog.find([]byte("t"), 0), read: readRequest{from: text.From{Kind: text.FromOldest}, bytes: -1, min: -1, epoch: -1}})
+		r.flush()
+	}()
+	waitFor(t, func() bool {
+		select {
+		case <-done: // the kernel had taken still more
+			return true
+		default:
+			return c.writeSince.Load() != 0
+		}
+	})
+	if _, err := io.CopyN(io.Discard, client, int64(sent+len(r.own)-answerMax)); err != nil {
+		t.Fatal(err)
+	}
+	frame := make([]byte, 1000)
+	if _, err := io.ReadFull(client, frame); err != nil || !strings.HasPrefix(string(frame), "DATA 1070 from=0 next=1 ") {
+		t.Errorf("got %.80q, %v", frame, err)
+	}
+	<-done
+	if r.err != nil || r.delivery.pinned {
+		t.Error(r.err, r.delivery.pinned)
+	}
 }

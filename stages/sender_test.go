@@ -113,7 +113,7 @@ func TestE3SlowReadersGetEverything(t *testing.T) {
 			conf.Topic.SegmentBytes, conf.Readers.Chunk = 1<<20, 256<<10
 			s := startServerOn(t, fs, conf)
 			fill := dial(t, s)
-			requests, records := mixed(t, rng, 2<<20)
+			requests, records := mixed(t, rng, 1<<20)
 			go func() { _, _ = io.WriteString(fill.nc, "CREATE t\n"+requests) }() // an error shows in the answers
 			fill.want("OK")
 			for range strings.Count(requests, "BATCH t ") {
@@ -148,7 +148,7 @@ func TestE3SlowReadersGetEverything(t *testing.T) {
 // fetches is more requests at once than a connection has commands.
 func fetches(rng *rand.Rand, end int) string {
 	var b strings.Builder
-	for i := range 300 {
+	for i := range 100 {
 		b.WriteString(strings.Repeat("HEAD t\n", i%20) + strings.Repeat("PING\n", i%7)) // frames begin anywhere in the buffer
 		fmt.Fprintf(&b, "FETCH t %d bytes=%d\n", rng.IntN(end+1), i%2*rng.IntN(60<<10))
 		fmt.Fprintf(&b, "READ t %d bytes=%d\n", rng.IntN(end+1), rng.IntN(1<<10))
@@ -181,7 +181,7 @@ func (c *session) frames(request string) string {
 func (c *session) trickle(rng *rand.Rand, s *Server, want string) {
 	c.t.Helper()
 	for at := 0; at < len(want); {
-		if rng.IntN(3) > 0 && c.in.Buffered() == 0 && len(want)-at > 512<<10 {
+		if rng.IntN(3) > 0 && c.in.Buffered() == 0 && len(want)-at > 384<<10 {
 			waitFor(c.t, parked(s, 1))
 			holdsNothing(c.t, s)
 		}
