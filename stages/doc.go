@@ -1,9 +1,10 @@
 // Package stages is the server: a pipeline of stages, each a goroutine (or a
 // fixed pool) with a bounded inbox, one stage a file.
 //
-//	accept.go      connections, and a reader and a responder for each
-//	reader.go      a connection's bytes, in a buffer with an end position
-//	parser.go      requests into commands; on the reader's goroutine
+//	accept.go      connections, and a reader and a responder for each; connections.go:
+//	               the open ones, and which of them the tick closes; peer.go: clients that vanish
+//	reader.go      a connection's bytes, in a buffer with an end position; input.go: none while idle
+//	parser.go      requests into commands; on the reader's goroutine; supply.go: what it works with
 //	writer.go      the only one that changes a log's end
 //	flusher.go     fdatasync for all who wait, and by interval
 //	roller.go      allocation, spare segments, sealing: nothing of it makes an append wait
@@ -14,6 +15,7 @@
 //	               sender.go: writes that hold nothing while a client is waited for
 //	admission.go   what keeps all appends out: a crash loop, or a full disk (room.go)
 //	scrubber.go    re-reads sealed segments; slow.go: watches for syncs that hang
+//	limits.go      what the process may use of descriptors and memory
 //	open.go        the start; pipeline.go: wires, starts, stops and joins them all
 //
 // What passes between stages is a command (command.go). At any time one
