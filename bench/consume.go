@@ -86,7 +86,9 @@ func runCrowd(spec string, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "listening -")
+	if _, err := fmt.Fprintln(out, "listening -"); err != nil {
+		return err
+	}
 	orders := bufio.NewReader(in)
 	line, err := orders.ReadString('\n')
 	if err != nil {

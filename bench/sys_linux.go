@@ -148,12 +148,12 @@ func drain(c *net.TCPConn, n int, got func(int)) error {
 		var failed error
 		err := raw.Read(func(fd uintptr) bool {
 			took, failed = recvTrunc(int(fd), &scratch[0], n)
-			return failed != unix.EAGAIN
+			return !errors.Is(failed, unix.EAGAIN)
 		})
 		switch {
 		case err != nil:
 			return err
-		case failed == unix.EINTR:
+		case errors.Is(failed, unix.EINTR):
 			continue
 		case failed != nil:
 			return failed

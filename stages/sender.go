@@ -2,6 +2,7 @@ package stages
 
 import (
 	"cmp"
+	"errors"
 	"net"
 	"os"
 	"sync"
@@ -92,8 +93,8 @@ func (s *sender) try(fd uintptr) bool {
 		switch {
 		case n > 0:
 			s.done += n
-		case err == unix.EINTR:
-		case err == unix.EAGAIN:
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
 			s.letGo()
 			s.parked = true
 			s.readers.parked.Add(1)
