@@ -63,8 +63,14 @@ func TestE1SlowClientsAreClosed(t *testing.T) {
 		session := dial(t, s)
 		rude.Go(func() { drip(session, c.send, c.drip) })
 	}
-	waitFor(t, func() bool { return s.stats.connections.Load() == 2 })
 	want := map[string]int64{"header": 2, "frame": 5, "idle": 3}
+	waitFor(t, func() bool { // all that were dialled: at first they may not even be accepted
+		closed := int64(0)
+		for _, n := range s.snapshot().Closed {
+			closed += n
+		}
+		return closed == 10 && s.stats.connections.Load() == 2
+	})
 	if got := s.snapshot().Closed; !maps.Equal(got, want) {
 		t.Errorf("closed were %v, want %v", got, want)
 	}
