@@ -2,7 +2,6 @@ package disk
 
 import (
 	"errors"
-	"fmt"
 )
 
 // Close ends the log after its writer, flusher and roller have let go: everything is synced, a roll is finished, the
@@ -56,15 +55,8 @@ func (l *Log) settle() error {
 	if l.Err() != nil {
 		return err
 	}
-	active := l.state.Load().active
-	length, sizeErr := active.live.file.Size() // allocated is but a hint, and an allocation that failed may have left a part
-	if sizeErr != nil {
-		return errors.Join(err, l.fail(fmt.Errorf("size of %s: %w", l.fileName(active), sizeErr)))
-	}
-	if length != active.size.Load() {
-		if cut := l.cutToSize(ByController, active); cut != nil {
-			err = errors.Join(err, l.fail(cut))
-		}
+	if cut := l.cutToSize(ByController, l.state.Load().active); cut != nil {
+		err = errors.Join(err, l.fail(cut))
 	}
 	return err
 }

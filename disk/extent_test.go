@@ -271,8 +271,10 @@ func testTruncated(t *testing.T, f disk.FS, sealed bool, cut func([]place) int) 
 		if got := readAll(t, e.l, first, 1000); len(got) != 1 || got[0].value != "new" {
 			t.Fatalf("appended at %d: %v", first, got)
 		}
+		must(t, e.l.Close())
+	} else if err := e.l.Close(); err == nil || !strings.Contains(err.Error(), "that were written") {
+		t.Fatalf("sealed and closed: %v", err)
 	}
-	must(t, e.l.Close())
 }
 
 // TestB8LocateErrors: where the device gives an error, that is what is told, to that read alone; it is no damage, what was

@@ -157,9 +157,20 @@ func (l *Log) finishRoll(by By) (indexErr, err error) {
 	return indexErr, nil
 }
 
-// cutToSize gives back what is allocated beyond the last batch, durably: a sealed file's size is what opening goes by.
+// cutToSize gives back what is allocated beyond the last batch, durably: a sealed file's size is what opening goes by. A
+// file that is shorter was cut by somebody else: made longer, its zeros would be taken for batches that were checked.
 func (l *Log) cutToSize(by By, s *segment) error {
 	size := s.size.Load()
+	have, err := s.live.file.Size()
+	if err != nil {
+		return fmt.Errorf("size of %s: %w", l.path(segmentName(s.base)), err)
+	}
+	if have < size {
+		return fmt.Errorf("%s has %d bytes, of %d that were written", l.path(segmentName(s.base)), have, size)
+	}
+	if have == size {
+		return nil
+	}
 	if err := s.live.file.Truncate(by, size); err != nil {
 		return fmt.Errorf("cut %s to %d: %w", l.path(segmentName(s.base)), size, err)
 	}
