@@ -101,6 +101,9 @@ func (w *window) firstAt(v *view, tr *trail, ms int64) (uint64, error) {
 			return 0, err
 		}
 		if h.MaxTime >= ms {
+			if w.cached && (h.Codec() != batch.None || h.Size > lookSize) {
+				return 0, ErrCold // whoever looks into memory is not bounded in number: what takes much of it is for those who wait
+			}
 			_, b, err := w.batch(tr.at.pos, tr.at.off, v.end)
 			if err != nil {
 				return 0, err
