@@ -150,7 +150,8 @@ func (c *conn) overdue(now time.Time, conf ConnConfig) (why closing, over bool) 
 	if at == inputBusy {
 		return closedVanished, !moved && c.vanished()
 	}
-	if moved || !at.idle(c) || c.tick.idleSince.IsZero() {
+	begun := c.lineSince.Load() != 0 || c.frameSince.Load() != 0 // a request, whose time is another one
+	if moved || begun || !at.idle(c) || c.tick.idleSince.IsZero() {
 		c.tick.idleSince = now
 	}
 	return closedIdle, conf.IdleTimeout != Forever && now.Sub(c.tick.idleSince) > conf.IdleTimeout

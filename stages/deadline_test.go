@@ -236,3 +236,38 @@ func TestD1AcceptBacksOff(t *testing.T) {
 		}
 	})
 }
+
+// E1: a client in the middle of a request is not idle, and one whose stream has ended owes nothing.
+func TestE1WhoOwesWhat(t *testing.T) {
+	conf := noTicks()
+	conf.Conn.IdleTimeout = Forever
+	s := startServerOn(t, fstest.NewMem(), conf)
+	slow := dial(t, s)
+	slow.send("MSG t 100000\n%s", strings.Repeat("x", 50000))
+	only := func(f func(c *conn) bool) bool {
+		all, n := true, 0
+		s.conns.each(func(c *conn) { all, n = all && f(c), n+1 })
+		return all && n == 1
+	}
+	waitFor(t, func() bool { return only(func(c *conn) bool { return c.frameSince.Load() != 0 }) })
+	conf.Conn.IdleTimeout, conf.Conn.FrameTimeout = time.Millisecond, Forever
+	for i := range 3 {
+		s.conns.expire(time.Now().Add(time.Duration(i)*time.Hour), conf.Conn)
+	}
+	slow.send("%s\n", strings.Repeat("x", 50000))
+	slow.want("OK first=0 next=1 ack=written synced=*")
+	slow.send("TAIL t\nQUI")
+	slow.want("OK next=1 end=1 epoch=0")
+	waitFor(t, func() bool { return only(func(c *conn) bool { return c.lineSince.Load() != 0 }) })
+	slow.send("T")
+	var was *conn
+	s.conns.each(func(c *conn) { was = c })
+	if err := slow.nc.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	slow.ended()
+	waitFor(t, func() bool { return s.stats.connections.Load() == 0 })
+	if was.lineSince.Load() != 0 {
+		t.Error("half a line is still waited for behind the end of the stream")
+	}
+}

@@ -45,6 +45,7 @@ func (r *reader) run(ctx context.Context) (sending bool) {
 	r.input.init(r)
 	r.parser.init(r)
 	err := r.loop(ctx)
+	r.onTime() // what the client has not sent by now it does not owe, and its answers may take their time
 	r.parser.flush()
 	switch {
 	case errors.Is(err, errClosing):
