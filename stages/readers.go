@@ -56,12 +56,15 @@ func (r *readers) Run(ctx context.Context) error {
 	return nil
 }
 
+// pauseMost bounds a pause: behind a disk that was slow for a minute nobody shall rest for three.
+const pauseMost = 100 * time.Millisecond
+
 // pause is how long a worker leaves the cores and the disk to appends, behind a read that took so long.
 func (r *readers) pause(took time.Duration, appends bool) time.Duration {
 	if !appends {
 		return 0
 	}
-	return took * time.Duration(100-r.share) / time.Duration(r.share)
+	return min(min(took, pauseMost)*time.Duration(100-r.share)/time.Duration(r.share), pauseMost)
 }
 
 // serve does what may wait for the disk. The disk is spared what nobody is there to

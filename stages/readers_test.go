@@ -125,10 +125,13 @@ func TestReadersStandBack(t *testing.T) {
 		share   int64
 		appends bool
 		want    time.Duration
-	}{{25, true, 3 * time.Second}, {50, true, time.Second}, {100, true, 0}, {25, false, 0}} {
+	}{{25, true, 3 * time.Millisecond}, {50, true, time.Millisecond}, {100, true, 0}, {25, false, 0}} {
 		r := readers{share: c.share}
-		if got := r.pause(time.Second, c.appends); got != c.want {
+		if got := r.pause(time.Millisecond, c.appends); got != c.want {
 			t.Errorf("share %d, appends %t: %v", c.share, c.appends, got)
+		}
+		if got := r.pause(time.Hour, c.appends); got > 100*time.Millisecond {
+			t.Errorf("share %d, appends %t, behind an hour: %v", c.share, c.appends, got)
 		}
 	}
 }
