@@ -18,6 +18,7 @@ type checked struct {
 	born atomic.Pointer[spot]      // from here on this process appended
 	list atomic.Pointer[[]stretch] // by position, apart; what is stored here is replaced, never changed
 	mu   sync.Mutex                // of those who replace list; who reads takes no lock
+	gen  atomic.Uint64             // how often all was forgotten; moves under mu
 }
 
 // grow is told of an append at that spot. WRITER ONLY.
@@ -28,13 +29,17 @@ func (c *checked) grow(at spot) {
 	}
 }
 
-// add is told that the batches of r are right.
-func (c *checked) add(r stretch) {
+// add is told that the batches of r are right, as they were found since gen was read. Does nothing if all was forgotten
+// meanwhile: the bytes that were looked at may have been the kernel's, of a page that the device no longer has.
+func (c *checked) add(r stretch, gen uint64) {
 	if r.from == r.to {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.gen.Load() != gen {
+		return
+	}
 	var have []stretch
 	if list := c.list.Load(); list != nil {
 		have = *list
@@ -70,6 +75,7 @@ func (c *checked) add(r stretch) {
 func (c *checked) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.gen.Add(1)
 	c.born.Store(nil)
 	c.list.Store(nil)
 }

@@ -17,7 +17,7 @@ func TestStretches(t *testing.T) {
 		for range 1 + rng.IntN(200) {
 			from := rng.Int64N(1000)
 			to := min(1000, from+rng.Int64N(1+rng.Int64N(100)))
-			s.checked.add(stretch{at(from), at(to)})
+			s.checked.add(stretch{at(from), at(to)}, 0)
 			for i := from; i < to; i++ {
 				known[i] = true
 			}
@@ -47,5 +47,22 @@ func TestStretches(t *testing.T) {
 		if _, ok := s.checkedAt(500); ok {
 			t.Fatal("forgotten, and yet known")
 		}
+	}
+}
+
+// TestStretchBehindForget: what was found right before all was forgotten is not remembered behind it, and what was found
+// since then is.
+func TestStretchBehindForget(t *testing.T) {
+	var s segment
+	r := stretch{spot{0, 0}, spot{100, 10}}
+	before := s.checked.gen.Load()
+	s.checked.forget()
+	s.checked.add(r, before)
+	if _, ok := s.checkedAt(50); ok {
+		t.Fatal("bytes that were looked at before they were found damaged are known to be right")
+	}
+	s.checked.add(r, s.checked.gen.Load())
+	if _, ok := s.checkedAt(50); !ok {
+		t.Fatal("never known again")
 	}
 }

@@ -394,3 +394,32 @@ func TestLargeBatches(t *testing.T) {
 		e.close(t)
 	}
 }
+
+// TestLocateBesideForget: what a reader has found right while somebody found the segment damaged is not sent unseen, but
+// checked again.
+func TestLocateBesideForget(t *testing.T) {
+	var other disk.Extent
+	var beside atomic.Bool
+	e := newEnv(t, fstest.Fail(fstest.NewMem(), func(op fstest.Op) error {
+		if op.Kind == fstest.Read && op.By == disk.ByReader && beside.Load() {
+			other.Doubt()
+		}
+		return nil
+	}), big)
+	fill(t, e, 100, 0)
+	e.reopen(t)
+	must(t, e.l.Locate(&other, 0, 1<<20, nil, true))
+	must(t, other.Release())
+	other.Doubt()
+	for _, forgotten := range []bool{true, false} {
+		beside.Store(forgotten)
+		x, err := locate(t, e.l, 0, 1<<20, nil, true)
+		if err != nil || x.Size == 0 {
+			t.Fatalf("%d bytes, %v", x.Size, err)
+		}
+		if _, err = locate(t, e.l, 0, 1<<20, nil, false); errors.Is(err, disk.ErrCold) != forgotten {
+			t.Fatalf("forgotten while it was checked: %t; located without a look: %v", forgotten, err)
+		}
+	}
+	e.close(t)
+}

@@ -5,6 +5,7 @@ import "sluice/wire/batch"
 // locate finds where the extent begins and ends in the pinned file. Errors: errChanged beside those of Locate.
 func (x *Extent) locate(from uint64, most int64, c *Cursor, wait bool) error {
 	v, s := &x.v, takeScratch(wait)
+	gen := x.seg.checked.gen.Load() // before any byte is read
 	defer s.give()
 	w := s.window(v, wait)
 	if wait { // a small read shall not take a large one's time
@@ -41,7 +42,7 @@ func (x *Extent) locate(from uint64, most int64, c *Cursor, wait bool) error {
 	case !wait && !v.file.Cached(x.Pos, x.Size):
 		return ErrCold
 	case !unread:
-		x.seg.checked.add(stretch{spot{x.Pos, x.From}, end})
+		x.seg.checked.add(stretch{spot{x.Pos, x.From}, end}, gen)
 	case wait:
 		if err := x.warm(s.buf, 0); err != nil {
 			return err

@@ -199,7 +199,7 @@ func (p *opener) scan(s *segment, from tail) bool {
 		p.unreadable(s, at.pos, err)
 	}
 	s.index.publish()
-	s.checked.add(stretch{from.spot, at.spot})
+	s.checked.add(stretch{from.spot, at.spot}, s.checked.gen.Load())
 	p.ends(s, at)
 	return err == nil
 }
