@@ -73,6 +73,7 @@ func (c *controller) create(name string, settings [][2]string) *text.Error {
 		if undo := c.srv.store.DropTopic("controller", name); undo != nil {
 			c.srv.log.Error("a topic that could not be created is half there, until the next start", zap.String("topic", name), zap.Error(undo))
 		}
+		c.letGo(c.srv.roller.in, t.parts[0]) // those of its logs that were made held places among the awake ones
 		return storeError("create topic "+name, err)
 	}
 	c.srv.place(t)
@@ -128,16 +129,25 @@ func (c *controller) drop(name string) *text.Error {
 		p.dropped.Store(true)
 		p.wake()
 		for _, stage := range []chan<- *command{p.writer.in, p.flusher.in, c.srv.roller.in} {
-			ask := &command{op: opForget, part: p, reply: make(chan *command, 1)}
-			stage <- ask
-			<-ask.reply
+			c.letGo(stage, p)
 		}
 		if err := p.log.Close(); err != nil {
 			c.srv.log.Warn("closing a dropped log", zap.Stringer("log", p), zap.Error(err))
 		}
+		// Again: the roller may have woken the log just before it let go of it, and others
+		// wait for that place. It tries them behind every command, and nobody else sends one.
+		c.letGo(c.srv.roller.in, p)
 	}
 	if err := c.srv.store.DropTopic("controller", name); err != nil {
 		return storeError("remove the files of topic "+name+"; it may be back at the next start", err)
 	}
 	return nil
+}
+
+// letGo has a stage forget the log, and waits until it has: so one such command is
+// under way at most.
+func (c *controller) letGo(stage chan<- *command, p *partition) {
+	ask := &command{op: opForget, part: p, reply: make(chan *command, 1)}
+	stage <- ask
+	<-ask.reply
 }

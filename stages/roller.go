@@ -21,7 +21,8 @@ type roller struct {
 
 	// Logs to be woken that find no place among those awake, in the order they came.
 	// They are tried again behind every command: while there are any, each pass of a
-	// writer and each sync asks for the roller (MaintenanceDue). Run only.
+	// writer and each sync asks for the roller (MaintenanceDue), and the controller does
+	// behind each log that it closes. Run only.
 	thirsty []*partition
 }
 

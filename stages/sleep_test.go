@@ -7,6 +7,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+
+	"go.uber.org/zap"
 
 	"sluice/disk"
 	"sluice/disk/fstest"
@@ -157,4 +160,69 @@ func TestDropOfLogsThatWait(t *testing.T) {
 	if err := s.Stop(context.Background()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestD1DropOfLogThatWasWoken: a log is woken, between its writer's and the roller's letting go of it, in the only place
+// there is. The log that waits for that place has it once the drop has closed the other one.
+func TestD1DropOfLogThatWasWoken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := disk.OpenStore(fstest.NewMem(), disk.StoreOptions{Files: 16}, zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		work := make(chan *command)
+		srv := &Server{log: zap.NewNop(), store: store, catalog: newCatalog(), stats: new(stats)}
+		srv.roller = newRoller(3, srv.stats, srv.log)
+		parts := map[string]*partition{}
+		for _, name := range []string{"idle", "dropped", "waits"} { // the first one is awake
+			if err := store.CreateTopic("controller", name, nil); err != nil {
+				t.Fatal(err)
+			}
+			log, _, err := store.OpenLog("open", name, 0, disk.LogOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := &partition{topic: &topic{name: name}, log: log, writer: &writer{in: work, spares: make(chan spare, 3)}, flusher: &flusher{in: work}}
+			p.topic.parts = []*partition{p}
+			p.maintain.cmd = command{op: opMaintain, part: p}
+			srv.catalog.publish(func(m map[string]*topic) { m[name] = p.topic })
+			parts[name] = p
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = srv.roller.Run(t.Context()) }) // never returns an error
+		wg.Go(func() {
+			if e := newController(ControllerConfig{}, srv).drop("dropped"); e != nil {
+				t.Error(e)
+			}
+		})
+		asked := <-work // the writer
+		a, b := parts["dropped"], parts["waits"]
+		a.log.Roll() // an append waits
+		a.log.Forgo()
+		b.log.Roll()
+		b.waitsForSpare.Store(true)
+		a.maintain.send(srv.roller.in)
+		b.maintain.send(srv.roller.in)
+		asked.done()
+		(<-work).done() // the flusher
+		synctest.Wait()
+		select {
+		case woken := <-b.writer.spares:
+			if woken.err != nil || woken.part != b {
+				t.Errorf("%+v", woken)
+			}
+		default:
+			t.Error("the drop is over, and the log that waits for the place still does")
+		}
+		close(srv.roller.in)
+		wg.Wait()
+		for _, name := range []string{"idle", "waits"} {
+			if err := parts[name].log.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
