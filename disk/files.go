@@ -193,7 +193,7 @@ func (f *files) orphanClosed() {
 }
 
 // ErrNoFiles: all logs that could make room for this one are at work just now. Maintain is to be called again when the
-// next one of them is maintained, which their MaintenanceDue asks for meanwhile.
+// next one of them is maintained, which their MaintenanceDue asks for meanwhile, and when one of them was closed.
 var ErrNoFiles = errors.New("disk: all descriptors for logs that take appends are in use")
 
 // admit gives the log a place among those that are awake. If all are taken, another log is put to sleep for it: one that
@@ -202,7 +202,8 @@ var ErrNoFiles = errors.New("disk: all descriptors for logs that take appends ar
 //
 // It never waits, since the logs that it would wait for may be waiting for the roller. ErrNoFiles promises that a log which
 // is awake has work under way, or is about to: at the end of that its writer or flusher sees that somebody is thirsty, and
-// asks for the roller. Any other error promises nothing.
+// asks for the roller. Or it is being closed, and whoever does that asks for the roller behind it: the same holds for one
+// that was woken for an append which a drop has cut off. Any other error promises nothing.
 func (f *files) admit(l *Log) error {
 	if f.tryAdmit(l) {
 		return nil
@@ -224,6 +225,9 @@ func (f *files) admit(l *Log) error {
 				return nil
 			}
 		}
+	}
+	if f.tryAdmit(l) { // one was closed meanwhile
+		return nil
 	}
 	if busy {
 		return ErrNoFiles

@@ -52,13 +52,14 @@ type Log struct {
 	failure     atomic.Pointer[failure]
 
 	// Sleep (sleep.go).
-	gate    atomic.Uint32
-	life    atomic.Int32
-	shut    bool       // writer only: Room has met a closed gate, or a log that has not begun
-	thirsty bool       // counted in files.thirsty; roller only
-	falling sync.Mutex // held while the log is put to sleep or closed
-	over    bool       // closed; guarded by falling
-	ring    struct {   // guarded by files.mu
+	gate     atomic.Uint32
+	life     atomic.Int32
+	shut     bool       // writer only: Room has met a closed gate, or a log that has not begun
+	thirsty  bool       // counted in files.thirsty; roller only
+	falling  sync.Mutex // held while the log is put to sleep or closed
+	over     bool       // closed; guarded by falling
+	restless bool       // it was told that the log can't be put to sleep; roller only
+	ring     struct {   // guarded by files.mu
 		before, behind *Log // in the ring of logs awake; nil: it is not in it
 		closed         bool
 	}

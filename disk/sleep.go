@@ -155,10 +155,10 @@ func (l *Log) unopened(name string, err error) error {
 }
 
 // yield asks a log that is awake for its place. Without last it gives it only if that takes no sync, and if it was not used
-// since it was last asked. working: it cannot, but somebody is at work in it, or will be. Roller.
+// since it was last asked. working: it cannot, but somebody is at work in it, or will be, or closes it. Roller.
 func (l *Log) yield(last bool) (slept, working bool) {
-	if !l.falling.TryLock() { // it is being closed
-		return false, false
+	if !l.falling.TryLock() { // it is being closed, or its flusher looks what came of the last try
+		return false, true
 	}
 	defer l.falling.Unlock()
 	if !last && (l.Dirty() || l.life.CompareAndSwap(lifeUsed, lifeIdle)) {
@@ -166,16 +166,20 @@ func (l *Log) yield(last bool) (slept, working bool) {
 	}
 	failed := l.Err() != nil
 	if l.over || !failed && l.life.Load() == lifeFresh {
-		return false, !l.over
+		return false, true
 	}
 	if !l.gate.CompareAndSwap(0, gateAsleep) {
 		return false, true
 	}
 	if err := l.settleDown(); err != nil {
-		l.log.Warn("a log could not be put to sleep to make room for another one", zap.String("log", l.dir), zap.Error(err))
+		if !l.restless { // it is tried again for each append that waits: once is enough
+			l.log.Warn("a log could not be put to sleep to make room for another one", zap.String("log", l.dir), zap.Error(err))
+		}
+		l.restless = true
 		l.leave(gateAsleep)
 		return false, false
 	}
+	l.restless = false
 	l.files.leave(l)
 	l.files.slept()
 	return true, false
