@@ -144,8 +144,10 @@ func readError(cmd *command, err error) *text.Error {
 }
 
 // cold has the reader pool do what would have to wait for the disk. What is written
-// so far leaves first, unless it lies in the lease that the pool reads into.
+// so far leaves first, unless it lies in the lease that the pool reads into. The pin is
+// given up: readers of the pool wait for pins, so whoever has one never waits for them.
 func (r *responder) cold(cmd *command, do op) error {
+	r.unpin()
 	if r.lease == nil {
 		r.flush()
 	}
@@ -183,7 +185,7 @@ func (r *responder) locate(cmd *command, limit int64) *text.Error {
 }
 
 // pin takes the file of the batches again, for the bytes from at on, if it was let go.
-func (r *responder) pin(cmd *command, at int64) *text.Error {
+func (r *responder) pin(cmd *command, at int64) error {
 	d := &r.delivery
 	if d.pinned {
 		return nil
@@ -193,11 +195,18 @@ func (r *responder) pin(cmd *command, at int64) *text.Error {
 		d.at = at
 		err = r.cold(cmd, opPin)
 	}
-	if err != nil {
-		return readError(cmd, err)
+	d.pinned = err == nil
+	return err
+}
+
+// borrow leases memory to read the extent into. The pin is given up before a wait: those
+// who have that memory may be waiting for the pool, and so for pins.
+func (r *responder) borrow(ctx context.Context, n int) (err error) {
+	if r.lease = r.c.srv.readMemory.TryLease(n); r.lease == nil {
+		r.unpin()
+		r.lease, err = r.c.srv.readMemory.Lease(ctx, n)
 	}
-	d.pinned = true
-	return nil
+	return err
 }
 
 func (r *responder) unpin() {

@@ -140,7 +140,7 @@ func (r *responder) readCached(b []byte) (int, error) {
 // not there any more, looking at it again tells which.
 func (r *responder) readFailed(cmd *command, err error) *text.Error {
 	if d := &r.delivery; errors.Is(err, io.ErrUnexpectedEOF) {
-		r.unpin()
+		r.unlease() // the pool may be waiting for those who wait for memory
 		d.limit = d.x.Size
 		if found := r.cold(cmd, opLocate); found != nil {
 			err = found
@@ -157,11 +157,11 @@ func (r *responder) extent(ctx context.Context, cmd *command, at int64) {
 	r.transmit(r.out, d.x.Size > at)
 	r.out = r.base[:0]
 	for at < d.x.Size && r.err == nil {
-		if e := r.pin(cmd, at); e != nil {
-			r.cutOff(cmd, e)
+		if err := r.pin(cmd, at); err != nil {
+			r.cutOff(cmd, readError(cmd, err))
 			return
 		}
-		n, err := r.piece(ctx, at, int(min(pieceMax, d.x.Size-at)))
+		n, err := r.piece(ctx, cmd, at, int(min(pieceMax, d.x.Size-at)))
 		if at += int64(n); err != nil {
 			r.cutOff(cmd, readError(cmd, err))
 			return
@@ -171,17 +171,17 @@ func (r *responder) extent(ctx context.Context, cmd *command, at int64) {
 
 // piece sends up to size bytes of the extent, from at on. Its error is about the file;
 // that of the socket is in r.err.
-func (r *responder) piece(ctx context.Context, at int64, size int) (n int, err error) {
+func (r *responder) piece(ctx context.Context, cmd *command, at int64, size int) (n int, err error) {
 	x := &r.delivery.x
 	fd, ok := x.File().Fd()
 	if !ok || !haveSendfile || r.sender.raw == nil {
-		return r.copyPiece(ctx, at, size)
+		return r.copyPiece(ctx, cmd, at, size)
 	}
 	n, parked, err := r.sender.sendfile(fd, x.Pos+at, size)
 	r.c.srv.readers.sendfile.Add(int64(n))
 	switch {
 	case n == 0 && noSendfile(err):
-		return r.copyPiece(ctx, at, size)
+		return r.copyPiece(ctx, cmd, at, size)
 	case errors.Is(err, syscall.EIO):
 		return n, fmt.Errorf("sendfile: %w", err)
 	case err != nil:
@@ -193,26 +193,25 @@ func (r *responder) piece(ctx context.Context, at int64, size int) (n int, err e
 }
 
 // copyPiece is piece by way of memory, for files that the kernel can't send.
-func (r *responder) copyPiece(ctx context.Context, at int64, size int) (int, error) {
-	x := &r.delivery.x
-	lease, err := r.c.srv.readMemory.Lease(ctx, size)
-	if err != nil {
+func (r *responder) copyPiece(ctx context.Context, cmd *command, at int64, size int) (int, error) {
+	if err := r.borrow(ctx, size); err != nil {
 		return 0, err
 	}
+	defer r.unlease()
+	if err := r.pin(cmd, at); err != nil {
+		return 0, err
+	}
+	x := &r.delivery.x
 	r.c.srv.readers.permits <- struct{}{}
-	n, err := x.File().ReadAt(disk.ByReader, lease.B, x.Pos+at)
+	n, err := x.File().ReadAt(disk.ByReader, r.lease.B, x.Pos+at)
 	<-r.c.srv.readers.permits
 	if n < size {
-		lease.Release()
 		if errors.Is(err, io.EOF) {
 			err = r.delivery.short(at + int64(n))
 		}
 		return 0, err
 	}
-	r.lease = lease
-	n = r.offer(lease.B)
-	r.unlease()
-	return n, nil
+	return r.offer(r.lease.B), nil
 }
 
 // short says that the file ends within the extent: somebody has cut it. All of its

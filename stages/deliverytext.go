@@ -162,12 +162,18 @@ func (r *responder) load(ctx context.Context, cmd *command) ([]byte, *text.Error
 		return nil, e
 	}
 	size := int(d.x.Size)
-	var err error
-	if r.lease, err = r.c.srv.readMemory.Lease(ctx, size+min(textRoom, size+4*answerMax)); err != nil {
+	if err := r.borrow(ctx, size+min(textRoom, size+4*answerMax)); err != nil {
 		return nil, &text.Error{Code: text.CodeTooLarge, Skip: -1, Text: fmt.Sprintf("memory.read has no room for this batch: %v", err)}
 	}
 	b := r.lease.B[:size]
-	n, err := r.readCached(b)
+	n, err := 0, error(nil)
+	if !d.pinned {
+		err = d.x.Pin(0, false)
+	}
+	if err == nil {
+		n, err = r.readCached(b)
+	}
+	r.unpin()
 	if errors.Is(err, disk.ErrCold) {
 		d.at, d.space = int64(n), b[n:]
 		if err = r.cold(cmd, opRead); err == nil {
@@ -177,7 +183,6 @@ func (r *responder) load(ctx context.Context, cmd *command) ([]byte, *text.Error
 	if n < size {
 		return nil, r.readFailed(cmd, err)
 	}
-	r.unpin()
 	r.c.srv.stats.read(size)
 	r.base = r.lease.B[size:cap(r.lease.B)]
 	r.out = r.base[:0]

@@ -14,8 +14,8 @@ import (
 // readers is a bounded pool, and the only place of the read path that waits for a
 // disk: its size is the number of cold reads at once, and no hot one stands behind
 // them. In: from the responders, what could not be had from memory. Out: the same
-// commands, their bytes checked, in memory, and their file pinned. Ends when its
-// inbox is closed.
+// commands, their bytes checked, in memory, and their file pinned, or copied to where they
+// are wanted, and no file pinned. Ends when its inbox is closed.
 type readers struct {
 	in      chan *command
 	share   int64         // percent of its time that a worker reads while others append
@@ -83,15 +83,25 @@ func (r *readers) serve(ctx context.Context, cmd *command) (err error) {
 	case opPin:
 		return d.x.Pin(d.at, true)
 	case opRead:
-		var n int
-		if n, err = d.x.File().ReadAt(disk.ByReader, d.space, d.x.Pos+d.at); errors.Is(err, io.EOF) {
-			err = d.short(d.at + int64(n))
-		}
+		return d.read()
 	case opResolve:
 		d.offset, err = cmd.part.log.OffsetAt(cmd.read.from.Value, true)
 	default:
 		panic(fmt.Sprintf("BUG: readers got op %d", cmd.op))
 	}
+	return err
+}
+
+// read fills the space. Who asked for it holds no pin.
+func (d *delivery) read() error {
+	if err := d.x.Pin(d.x.Size, true); err != nil { // the file alone: what is read here need not be read twice
+		return err
+	}
+	n, err := d.x.File().ReadAt(disk.ByReader, d.space, d.x.Pos+d.at)
+	if errors.Is(err, io.EOF) {
+		err = d.short(d.at + int64(n))
+	}
+	_ = d.x.Release() // as in unpin
 	return err
 }
 
