@@ -162,8 +162,8 @@ func TestDropOfLogsThatWait(t *testing.T) {
 	}
 }
 
-// TestD1DropOfLogThatWasWoken: a log is woken, between its writer's and the roller's letting go of it, in the only place
-// there is. The log that waits for that place has it once the drop has closed the other one.
+// TestD1DropOfLogThatWasWoken: a log that waits for the only place among those awake has it once a drop has closed the log
+// that held it, even if that one was woken between its writer's and the roller's letting go of it.
 func TestD1DropOfLogThatWasWoken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, err := disk.OpenStore(fstest.NewMem(), disk.StoreOptions{Files: 16}, zap.NewNop())
