@@ -37,6 +37,8 @@ type delivery struct {
 	space []byte // opRead
 	fault error
 
+	suspected uint64 // base of the last batch that was found damaged, and one more; 0: none
+
 	// Text that the client has taken a part of.
 	mark mark
 	skip int // bytes of it to be passed over while it is made again
@@ -48,7 +50,7 @@ func (r *responder) deliver(ctx context.Context, cmd *command) {
 	if d.part != cmd.part {
 		d.part, d.cursor = cmd.part, disk.Cursor{}
 	}
-	d.skip = 0
+	d.skip, d.suspected = 0, 0
 	defer r.letGo()
 	if e := r.begin(cmd); e != nil {
 		r.failRead(cmd, e)
@@ -220,7 +222,7 @@ func (r *responder) unpin() {
 func (r *responder) letGo() {
 	r.unpin()
 	r.undecode()
-	r.records = batch.Reader{} // it looks into the lease
+	r.records, r.record = batch.Reader{}, batch.Record{} // they look into the lease, or what was decoded
 	r.unlease()
 }
 

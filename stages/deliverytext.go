@@ -140,17 +140,32 @@ func (r *responder) textStep(ctx context.Context, cmd *command, end uint64, left
 	if e != nil {
 		return e
 	}
-	for len(b) > 0 && d.offset < end && (d.skip > 0 || !left.reached) {
-		h, err := batch.ParseHeader(b)
-		if err != nil || len(b) < h.Size {
-			d.x.Doubt()
-			return readError(cmd, &disk.CorruptError{From: d.offset, Next: d.x.Next, Where: cmd.part.String(), Why: "the stored bytes have changed since they were checked"})
+	for at := d.x.From; len(b) > 0 && d.offset < end && (d.skip > 0 || !left.reached); {
+		h, err := batch.Verify(b)
+		if err == nil && h.BaseOffset != at {
+			err = fmt.Errorf("its base offset is %d, not %d", h.BaseOffset, at)
+		}
+		if err != nil {
+			return r.suspect(cmd, at, err)
 		}
 		if whole, e := r.sendBatch(ctx, cmd, h, b[:h.Size], end, left); e != nil || !whole {
 			return e
 		}
-		b = b[h.Size:]
+		at, b = h.Next(), b[h.Size:]
 	}
+	return nil
+}
+
+// suspect is called where bytes that had been checked are not right any more; who reads
+// text has no checksum to see that. The next look at them checks them again, and finds
+// out from where to where they are damaged. Should it find nothing, that is told.
+func (r *responder) suspect(cmd *command, at uint64, why error) *text.Error {
+	d := &r.delivery
+	d.x.Doubt()
+	if d.suspected == at+1 {
+		return readError(cmd, &disk.CorruptError{From: at, Next: d.x.Next, Where: cmd.part.String(), Why: why.Error()})
+	}
+	d.suspected = at + 1
 	return nil
 }
 

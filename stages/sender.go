@@ -96,6 +96,7 @@ func (s *sender) try(fd uintptr) bool {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):
 			s.letGo()
+			s.bytes = nil // or what was decoded would stay in memory, unpaid for
 			s.parked = true
 			s.readers.parked.Add(1)
 			s.readers.parks.Add(1)
