@@ -9,7 +9,8 @@
 //	flusher.go     fdatasync for all who wait, and by interval
 //	roller.go      allocation, spare segments, sealing: nothing of it makes an append wait
 //	notifier.go    tells waiting connections of new records
-//	readers.go     the pool for reads that must wait for the disk
+//	readers.go     the pool for reads that must wait for the disk; background_*.go: on threads
+//	               that stand back
 //	controller.go  the catalog of topics
 //	responder.go   answers in the order of requests; delivery*.go: READ, FETCH, TAIL;
 //	               sender.go: writes that hold nothing while a client is waited for
