@@ -58,9 +58,9 @@ type partition struct {
 
 	subs struct { // whoever waits for the log's end to move
 		sync.Mutex
-		conns []*conn
+		all []*subscription
 	}
-	watched atomic.Int32 // len(subs.conns), so that the writer need not take the lock
+	watched atomic.Int32 // len(subs.all), so that the writer need not take the lock
 }
 
 // once is a command that travels at most once at a time.
@@ -76,25 +76,33 @@ func (o *once) send(to chan<- *command) {
 	}
 }
 
+// subscription is one connection's wish to be woken when one log's end moves. It stays where it is while it is
+// subscribed: the log's list points at it.
+type subscription struct {
+	conn  *conn
+	part  *partition
+	place int // in the log's list; under its lock
+}
+
 // subscribe makes the connection's signal fire whenever the log's end moves.
-func (p *partition) subscribe(c *conn) {
+func (p *partition) subscribe(s *subscription) {
 	p.subs.Lock()
 	defer p.subs.Unlock()
-	c.responder.place = len(p.subs.conns)
-	p.subs.conns = append(p.subs.conns, c)
-	p.watched.Store(int32(len(p.subs.conns)))
+	s.place = len(p.subs.all)
+	p.subs.all = append(p.subs.all, s)
+	p.watched.Store(int32(len(p.subs.all)))
 }
 
 // unsubscribe takes as long for one of ten thousand as for the only one.
-func (p *partition) unsubscribe(c *conn) {
+func (p *partition) unsubscribe(s *subscription) {
 	p.subs.Lock()
 	defer p.subs.Unlock()
-	last := len(p.subs.conns) - 1
-	moved := p.subs.conns[last]
-	moved.responder.place = c.responder.place
-	p.subs.conns[moved.responder.place] = moved
-	p.subs.conns[last] = nil // or the slice keeps a closed connection alive
-	p.subs.conns = p.subs.conns[:last]
+	last := len(p.subs.all) - 1
+	moved := p.subs.all[last]
+	moved.place = s.place
+	p.subs.all[moved.place] = moved
+	p.subs.all[last] = nil // or the slice keeps a closed connection alive
+	p.subs.all = p.subs.all[:last]
 	p.watched.Store(int32(last))
 }
 
@@ -103,8 +111,8 @@ func (p *partition) unsubscribe(c *conn) {
 func (p *partition) wake() {
 	p.subs.Lock()
 	defer p.subs.Unlock()
-	for _, c := range p.subs.conns {
-		c.wake()
+	for _, s := range p.subs.all {
+		s.conn.wake()
 	}
 }
 

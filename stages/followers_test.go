@@ -58,9 +58,9 @@ func TestEveryFollowerGetsEveryWave(t *testing.T) {
 func TestSubscribersKnowTheirPlace(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seedOf(t), 0))
 	p := new(partition)
-	var in, out []*conn
+	var in, out []*subscription
 	for range 50 {
-		out = append(out, new(conn))
+		out = append(out, new(subscription))
 	}
 	for range 2000 {
 		from, to, move := &out, &in, p.subscribe
@@ -74,11 +74,11 @@ func TestSubscribersKnowTheirPlace(t *testing.T) {
 		move((*from)[i])
 		*to = append(*to, (*from)[i])
 		*from = slices.Delete(*from, i, i+1)
-		if len(p.subs.conns) != len(in) || int(p.watched.Load()) != len(in) {
-			t.Fatalf("%d are listed, %d counted, %d there", len(p.subs.conns), p.watched.Load(), len(in))
+		if len(p.subs.all) != len(in) || int(p.watched.Load()) != len(in) {
+			t.Fatalf("%d are listed, %d counted, %d there", len(p.subs.all), p.watched.Load(), len(in))
 		}
 		for _, c := range in {
-			if p.subs.conns[c.responder.place] != c {
+			if p.subs.all[c.place] != c {
 				t.Fatal("one is not at its place")
 			}
 		}

@@ -26,9 +26,9 @@ type responder struct {
 	out    []byte // answers on their way to the socket
 	err    error  // of the socket; sticky
 
-	timer    *time.Timer // of a FETCH that waits; made when first needed
-	place    int         // among the subscribers of the log that it waits for; under that one's lock
-	delivery delivery    // the read under way; there is one at most
+	timer    *time.Timer     // of a FETCH that waits; made when first needed
+	subs     [1]subscription // of a FETCH or TAIL that waits
+	delivery delivery        // the read under way; there is one at most
 
 	// What a read holds. Before the responder waits for its client, park gives it up.
 	lease *sched.Buf // of memory.read

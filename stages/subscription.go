@@ -32,29 +32,38 @@ func (l *limits) take(records, size int64) {
 	l.reached = l.records >= 0 && l.sent >= l.records
 }
 
-// waiter is a subscription to one log's end.
+// waiter is the wait of one request for news: of one log, or of several.
 type waiter struct {
 	r     *responder
-	part  *partition
-	timer *time.Timer // nil: no end but the client's
+	subs  []subscription // those that are subscribed
+	timer *time.Timer    // nil: no end but the client's
 	began time.Time
 	limit time.Duration
 	over  bool // the time is up
 	eof   bool
 }
 
-// begin subscribes, the first time it is called. limit 0 is for ever.
+// begin subscribes to one log, the first time it is called. limit 0 is for ever.
 func (w *waiter) begin(r *responder, p *partition, limit time.Duration) *text.Error {
 	if w.r != nil {
 		return nil
 	}
+	if !w.start(r, limit) {
+		return &text.Error{Code: text.CodeOverloaded, Skip: -1, Text: fmt.Sprintf("max_subscribers (%d) requests wait for records already", r.c.srv.conf.MaxSubscribers)}
+	}
+	r.subs[0].part = p
+	w.listen(r.subs[:])
+	return nil
+}
+
+// start begins the time of a wait, if there may be one more.
+func (w *waiter) start(r *responder, limit time.Duration) bool {
 	s := r.c.srv
 	if s.stats.subscribers.Add(1) > s.conf.MaxSubscribers {
 		s.stats.subscribers.Add(-1)
-		return &text.Error{Code: text.CodeOverloaded, Skip: -1, Text: fmt.Sprintf("max_subscribers (%d) requests wait for records already", s.conf.MaxSubscribers)}
+		return false
 	}
-	w.r, w.part, w.limit = r, p, limit
-	p.subscribe(r.c)
+	w.r, w.limit = r, limit
 	if limit > 0 {
 		if r.timer == nil {
 			r.timer = time.NewTimer(limit)
@@ -63,7 +72,16 @@ func (w *waiter) begin(r *responder, p *partition, limit time.Duration) *text.Er
 		}
 		w.timer, w.began = r.timer, time.Now()
 	}
-	return nil
+	return true
+}
+
+// listen subscribes to the log of each; start comes before. They stay where they are until end.
+func (w *waiter) listen(subs []subscription) {
+	w.subs = subs
+	for i := range subs {
+		subs[i].conn = w.r.c
+		subs[i].part.subscribe(&subs[i])
+	}
 }
 
 // renew takes back a wake-up that is not needed: what it is about is looked at now.
@@ -114,7 +132,10 @@ func (w *waiter) end() {
 	if w.r == nil {
 		return
 	}
-	w.part.unsubscribe(w.r.c)
+	for i := range w.subs {
+		w.subs[i].part.unsubscribe(&w.subs[i])
+		w.subs[i].part = nil // or a dropped log stays in memory
+	}
 	w.r.c.srv.stats.subscribers.Add(-1)
 	if w.timer != nil {
 		w.timer.Stop()
