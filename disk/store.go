@@ -45,8 +45,8 @@ type Store struct {
 
 	mu struct { // topics come and go rarely; nothing on the data path takes it
 		sync.Mutex
-		logs   map[string]bool // directories of open logs
-		topics map[string]bool // whose topic.json was read or written; a start opens many logs of them
+		logs   map[string]bool    // directories of open logs
+		topics map[string]TopicID // whose topic.json was read or written; a start opens many logs of them
 	}
 }
 
@@ -60,7 +60,7 @@ func OpenStore(f FS, o StoreOptions, log *zap.Logger) (*Store, error) {
 	files := newFiles(o.Files)
 	f = seam{f, files}
 	s := &Store{fs: f, files: files, log: log}
-	s.mu.logs, s.mu.topics = make(map[string]bool), make(map[string]bool)
+	s.mu.logs, s.mu.topics = make(map[string]bool), make(map[string]TopicID)
 	if _, err := s.loadNode(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -229,18 +229,27 @@ func (s *Store) give(dir string) {
 func (s *Store) knows(topic string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	_, there := s.mu.topics[topic]
+	return there
+}
+
+// TopicID is the id of a topic that Topics returned or CreateTopic made, and that was not dropped since.
+func (s *Store) TopicID(topic string) TopicID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return s.mu.topics[topic]
 }
 
-// learn notes whether there is such a topic.
-func (s *Store) learn(topic string, there bool) {
+func (s *Store) learn(t Topic) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if there {
-		s.mu.topics[topic] = true
-	} else {
-		delete(s.mu.topics, topic)
-	}
+	s.mu.topics[t.Name] = t.ID
+}
+
+func (s *Store) forget(topic string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.mu.topics, topic)
 }
 
 // openBelow lists the open logs of a topic, or of all topics for "".

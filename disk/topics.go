@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.uber.org/zap"
@@ -23,6 +24,7 @@ const (
 // Topic is a named set of logs.
 type Topic struct {
 	Name     string            `json:"name"`
+	ID       TopicID           `json:"id"`
 	Settings map[string]string `json:"settings"`
 }
 
@@ -66,7 +68,8 @@ func (s *Store) Topics(by By) ([]Topic, error) {
 	return topics, errors.Join(errs...)
 }
 
-// readTopic reads topic.json and mends a lost copy. Errors: fs.ErrNotExist, errDamaged, I/O.
+// readTopic reads topic.json, mends a lost copy, and gives a topic that was made before there were ids the one that it
+// keeps. Errors: fs.ErrNotExist, errDamaged, I/O.
 func (s *Store) readTopic(by By, name string) (Topic, error) {
 	var t Topic
 	if err := checkTopicName(name); err != nil {
@@ -80,15 +83,32 @@ func (s *Store) readTopic(by By, name string) (Topic, error) {
 	if t.Name != name {
 		return t, fmt.Errorf("%s is %w: it belongs to topic %q", file, errDamaged, t.Name)
 	}
-	s.learn(name, true)
-	if !mend {
+	defer func() { s.learn(t) }()
+	unnamed := t.ID.IsZero()
+	if !mend && !unnamed {
 		return t, nil
 	}
-	s.log.Warn("one copy of topic.json is missing or damaged, and is written anew from the other", zap.String("topic", name))
-	if err := errors.Join(saveTwofold(s.fs, by, file, t), s.syncDir(by, topicDir(name))); err != nil {
-		s.log.Warn("the damaged copy of topic.json could not be written anew; the other one serves", zap.String("topic", name), zap.Error(err))
+	if mend {
+		s.log.Warn("one copy of topic.json is missing or damaged, and is written anew from the other", zap.String("topic", name))
+	}
+	if unnamed {
+		t.ID = newTopicID()
+	}
+	if err := s.saveTopic(by, t); err != nil {
+		s.log.Warn("topic.json could not be written anew; what is there serves", zap.String("topic", name), zap.Error(err))
+		if unnamed {
+			t.ID = TopicID{} // one that the next start might not find must not be told to anybody
+		}
 	}
 	return t, nil
+}
+
+// saveTopic writes topic.json in its directory, durably.
+func (s *Store) saveTopic(by By, t Topic) error {
+	if err := saveTwofold(s.fs, by, path.Join(topicDir(t.Name), topicFile), t); err != nil {
+		return err
+	}
+	return s.syncDir(by, topicDir(t.Name))
 }
 
 // removeHalfMade removes a topic's directory without a valid topic.json, unless there are records in it.
@@ -127,8 +147,8 @@ func (s *Store) logBytes(by By, name string) (n int64, err error) {
 	return n, nil
 }
 
-// CreateTopic makes a topic, durably. Errors: fs.ErrExist, ErrNoSpace, I/O; what had been made by then is removed again.
-// Only if that fails too may the topic be there at the next start.
+// CreateTopic makes a topic, durably, with an id that no other has. Errors: fs.ErrExist, ErrNoSpace, I/O; what had been
+// made by then is removed again. Only if that fails too may the topic be there at the next start.
 func (s *Store) CreateTopic(by By, name string, settings map[string]string) error {
 	if err := checkTopicName(name); err != nil {
 		return err
@@ -140,22 +160,55 @@ func (s *Store) CreateTopic(by By, name string, settings map[string]string) erro
 	if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("create topic %s: %w", name, err)
 	}
-	err = s.makeTopic(by, Topic{name, settings})
-	if s.learn(name, err == nil); err != nil {
+	t := Topic{name, newTopicID(), settings}
+	if err := s.makeTopic(by, t); err != nil {
+		s.forget(name)
 		return full(fmt.Errorf("create topic %s: %w", name, errors.Join(err, s.removeAll(by, topicDir(name)))))
 	}
+	s.learn(t)
 	return nil
 }
 
 func (s *Store) makeTopic(by By, t Topic) error {
-	dir := topicDir(t.Name)
-	if err := s.fs.MkdirAll(by, dir); err != nil {
+	if err := s.fs.MkdirAll(by, topicDir(t.Name)); err != nil {
 		return err
 	}
-	if err := saveTwofold(s.fs, by, path.Join(dir, topicFile), t); err != nil {
+	if err := s.saveTopic(by, t); err != nil {
 		return err
 	}
-	return errors.Join(s.syncDir(by, dir), s.syncDir(by, topicsDir))
+	return s.syncDir(by, topicsDir)
+}
+
+// ChangeTopic replaces the settings of a topic, durably; its id stays. A crash leaves the old ones or the new. On an error
+// they are the old ones; only if those cannot be written back may they be the new ones at the next start. Whoever adds
+// partitions opens their logs before: what topic.json counts, the directory has.
+//
+// Errors: fs.ErrNotExist, ErrNoSpace, I/O.
+func (s *Store) ChangeTopic(by By, name string, settings map[string]string) error {
+	old, err := s.readTopic(by, name)
+	if err != nil {
+		return fmt.Errorf("change topic %s: %w", name, err)
+	}
+	err = s.saveTopic(by, Topic{name, old.ID, settings})
+	if err == nil {
+		return nil
+	}
+	if undo := s.saveTopic(by, old); undo != nil {
+		err = errors.Join(err, fmt.Errorf("and what it was could not be written back, so that the next start may find either: %w", undo))
+	}
+	return full(fmt.Errorf("change topic %s: %w", name, err))
+}
+
+// RemoveLog removes the log of a partition that its topic never came to count. It is closed.
+func (s *Store) RemoveLog(by By, topic string, partition int) error {
+	dir := path.Join(topicDir(topic), strconv.Itoa(partition))
+	if open := s.openBelow(topic); slices.Contains(open, dir) {
+		return fmt.Errorf("remove log %s: it is open", dir)
+	}
+	if err := s.removeAll(by, dir); err != nil {
+		return fmt.Errorf("remove log %s: %w", dir, err)
+	}
+	return nil
 }
 
 // DropTopic removes a topic whose logs are closed. Once it returns nil, or an error other than that of the rename or its
@@ -167,7 +220,7 @@ func (s *Store) DropTopic(by By, name string) error {
 	if open := s.openBelow(name); len(open) > 0 {
 		return fmt.Errorf("drop topic %s: these logs are still open: %v", name, open)
 	}
-	s.learn(name, false)
+	s.forget(name)
 	aside, err := s.droppedName(by)
 	if err != nil {
 		return fmt.Errorf("drop topic %s: %w", name, err)
