@@ -21,6 +21,7 @@ type progress struct {
 	marks markFile
 	clean bool  // the log was closed in order and has not begun; its owner is that of marks
 	seen  int32 // highest epoch a mark told of at opening
+	owed  int32 // the epoch that the first append begins; 0: none. Fixed at opening
 
 	mu struct { // what the durable point covers; locked by flusher and, in a log with Dsync, by the writer
 		sync.Mutex

@@ -268,6 +268,7 @@ func (p *opener) publish() {
 	l.progress.clean, p.rec.Clean = p.clean, p.clean || l.progress.begun.Load()
 	l.indexWanted.Store(active.front.pos > 0)
 	l.progress.seen = p.mark.epoch
+	l.owe()
 	if p.broken != nil {
 		_ = l.fail(p.broken) // Err tells it from now on
 	}
