@@ -279,7 +279,7 @@ func (p *parser) batch(ctx context.Context, part *partition, ack text.Ack, size 
 func batchError(err error, part *partition) *text.Error {
 	e := &text.Error{Code: text.CodeBadBatch, Skip: -1, Text: err.Error()}
 	var fault *batch.Fault
-	if errors.As(err, &fault) && fault.Checksum {
+	if errors.As(err, &fault) && fault.Kind == batch.Checksum {
 		e.Code = text.CodeBadCRC
 	}
 	return e

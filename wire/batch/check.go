@@ -47,27 +47,38 @@ func (p *Pieces) Err() error {
 		return ErrShort
 	}
 	if p.sum != p.h.CRC {
-		f := faultf("its checksum is %08x, but its bytes give %08x", p.h.CRC, p.sum)
-		f.Checksum = true
-		return f
+		return faultf("its checksum is %08x, but its bytes give %08x", p.h.CRC, p.sum).of(Checksum)
 	}
 	return nil
 }
 
 // Check proves the batch at the front of b as a client may send it: all that Verify does, a size of at most maxBytes,
 // nothing in it that only a server writes, and, uncompressed, every record. It allocates nothing when all is well.
-// Errors: ErrShort, or a *Fault.
+// The checksum comes before what it covers, so that damage on the way is told as such, and the order of the rest is Kafka's.
+// Errors: ErrShort, or a *Fault. The header is returned also with those of them that were found after it was read.
 func Check(b []byte, maxBytes int) (Header, error) {
 	size, err := Size(b)
 	if err != nil {
 		return Header{}, err
 	}
 	if size > maxBytes { // before the bytes themselves are asked for: the limit decides, not what happens to be here
-		return Header{}, faultf("its size of %d bytes is above the limit of %d", size, maxBytes)
+		return Header{}, faultf("its size of %d bytes is above the limit of %d", size, maxBytes).of(TooLarge)
 	}
-	h, err := Verify(b)
-	if err != nil {
+	if len(b) < size {
+		return Header{}, ErrShort
+	}
+	if f := checkMagic(b); f != nil { // others have the checksum elsewhere
+		return Header{}, f
+	}
+	h := ReadHeader(b)
+	var p Pieces
+	p.Reset(h)
+	p.Add(b[:size])
+	if err := p.Err(); err != nil {
 		return h, err
+	}
+	if f := checkCount(h); f != nil {
+		return h, f
 	}
 	if f := checkClient(h); f != nil {
 		return h, f
@@ -81,18 +92,20 @@ func Check(b []byte, maxBytes int) (Header, error) {
 // checkClient refuses what a header may say on disk, but not in a client's request.
 func checkClient(h Header) *Fault {
 	switch a := h.Attributes; {
-	case h.Codec() > Zstd:
-		return faultf("its codec %d is unknown", h.Codec())
-	case a&attrControl != 0:
+	case h.Control():
 		return faultf("it is a control batch, which only a server writes")
-	case a&attrTransactional != 0:
-		return faultf("it is transactional, which is not supported yet")
+	case h.ProducerID < -1:
+		return faultf("its producer id is %d; use -1 for none", h.ProducerID)
+	case h.ProducerID >= 0 && (h.ProducerEpoch < 0 || h.BaseSequence < 0):
+		return faultf("its producer id is %d, but its epoch %d or its sequence number %d is negative", h.ProducerID, h.ProducerEpoch, h.BaseSequence)
+	case h.Codec() > Zstd:
+		return faultf("its codec %d is unknown", h.Codec()).of(UnknownCodec)
 	case a&attrLogAppendTime != 0:
-		return faultf("its time type is LogAppendTime, which only a server sets")
+		return faultf("its time type is LogAppendTime, which only a server sets").of(ServerTime)
+	case h.Transactional():
+		return faultf("it is transactional, which is not supported yet").of(Transactional)
 	case a&^attrCodec != 0:
 		return faultf("its attributes %#04x have unknown bits", uint16(a))
-	case h.ProducerID != -1:
-		return faultf("its producer id is %d, but idempotence is not supported yet; use -1", h.ProducerID)
 	}
 	return nil
 }

@@ -153,10 +153,10 @@ func TestCheckAll(t *testing.T) {
 			"batch 1 at byte 84 is refused: it is cut off: only 1 byte is there"},
 		{"header over", append(bytes.Clone(golden), golden[:61]...), 1000, Fault{Batch: 1, Pos: 84, Why: "it is cut off: only 61 bytes are there"}, ""},
 		{"zeros over", append(bytes.Clone(golden), make([]byte, 12)...), 1000,
-			Fault{Batch: 1, Pos: 84, Why: "its length field is 0, which is less than the 49 bytes that follow it in every header"}, ""},
+			Fault{Kind: TooSmall, Batch: 1, Pos: 84, Why: "its length field is 0, which is less than the 49 bytes that follow it in every header"}, ""},
 		{"third batch cut", three[:len(three)-1], 2000, Fault{Batch: 2, Pos: last, Why: "it is cut off: only 83 bytes are there"}, ""},
-		{"second too large", three, 84, Fault{Batch: 1, Pos: 84, Why: fmt.Sprintf("its size of %d bytes is above the limit of 84", len(second))}, ""},
-		{"crc of the third", at(three, last+83, 1), 2000, Fault{Checksum: true, Batch: 2, Pos: last, Why: "its checksum is 9db927a4, but its bytes give 6fd2a4a7"}, ""},
+		{"second too large", three, 84, Fault{Kind: TooLarge, Batch: 1, Pos: 84, Why: fmt.Sprintf("its size of %d bytes is above the limit of 84", len(second))}, ""},
+		{"crc of the third", at(three, last+83, 1), 2000, Fault{Kind: Checksum, Batch: 2, Pos: last, Why: "its checksum is 9db927a4, but its bytes give 6fd2a4a7"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, err := CheckAll(c.b, c.max)
@@ -194,7 +194,7 @@ func TestPieces(t *testing.T) {
 		p.Reset(h)
 		p.Add(flipped[:size])
 		p.Add(flipped[size:])
-		if f := new(Fault); !errors.As(p.Err(), &f) || !f.Checksum {
+		if f := new(Fault); !errors.As(p.Err(), &f) || f.Kind != Checksum {
 			t.Fatalf("flipped at %d: %v", size-1, p.Err())
 		}
 	}

@@ -12,12 +12,26 @@ var ErrShort = errors.New("batch: fewer bytes than the batch needs; read on, or 
 // ErrDecodedTooLarge means that the decoded records don't fit under the cap given to Reader.Reset.
 var ErrDecodedTooLarge = errors.New("batch: the decoded records are larger than the limit; raise the limit, or read the batch undecoded")
 
+// Kind tells faults apart where a protocol has an answer of its own for them.
+type Kind uint8
+
+// The kinds. Everything that has no name here is Malformed.
+const (
+	Malformed Kind = iota
+	Checksum
+	TooSmall      // it claims fewer bytes than a header has
+	TooLarge      // larger than whoever takes it allows
+	UnknownCodec  // 5 to 7
+	ServerTime    // its time type is one that only a server sets
+	Transactional // it belongs to a transaction
+)
+
 // Fault tells what is wrong with a batch. No later byte can mend it.
 type Fault struct {
-	Checksum bool   // the checksum is wrong (BAD_CRC); else the batch is malformed (BAD_BATCH)
-	Batch    int    // index of the batch in its payload, from 0
-	Pos      int    // byte position of that batch in the payload
-	Why      string // the rest of a sentence about the batch
+	Kind  Kind
+	Batch int    // index of the batch in its payload, from 0
+	Pos   int    // byte position of that batch in the payload
+	Why   string // the rest of a sentence about the batch
 }
 
 func (f *Fault) Error() string {
@@ -29,6 +43,11 @@ func (f *Fault) Error() string {
 //go:noinline
 func faultf(format string, args ...any) *Fault {
 	return &Fault{Why: fmt.Sprintf(format, args...)}
+}
+
+func (f *Fault) of(k Kind) *Fault {
+	f.Kind = k
+	return f
 }
 
 // recordFault is faultf for the record with that index in its batch.

@@ -83,14 +83,20 @@ type Header struct {
 	Attributes        int16
 	LastOffsetDelta   int32
 	BaseTime, MaxTime int64 // Unix ms
-	ProducerID        int64
+	ProducerID        int64 // -1: none, and then the next two mean nothing
 	ProducerEpoch     int16
-	BaseSequence      int32
+	BaseSequence      int32 // of the first record; 0 follows 2147483647
 	Count             int32
 }
 
 // Codec tells how the records are compressed.
 func (h Header) Codec() Codec { return Codec(h.Attributes & attrCodec) }
+
+// Transactional tells whether the batch belongs to a transaction.
+func (h Header) Transactional() bool { return h.Attributes&attrTransactional != 0 }
+
+// Control tells whether the batch is a server's mark at the end of a transaction, which readers don't show.
+func (h Header) Control() bool { return h.Attributes&attrControl != 0 }
 
 // Next is the offset after the last record.
 func (h Header) Next() uint64 { return h.BaseOffset + uint64(h.Count) }
@@ -104,10 +110,10 @@ func Size(b []byte) (int, error) {
 	length := int32(binary.BigEndian.Uint32(b[atLength:]))
 	size := int64(length) + beforeLength
 	if size < HeaderSize {
-		return 0, faultf("its length field is %d, which is less than the %d bytes that follow it in every header", length, HeaderSize-beforeLength)
+		return 0, faultf("its length field is %d, which is less than the %d bytes that follow it in every header", length, HeaderSize-beforeLength).of(TooSmall)
 	}
 	if size > MaxSize {
-		return 0, faultf("its size of %d bytes is above the limit of %d", size, MaxSize)
+		return 0, faultf("its size of %d bytes is above the limit of %d", size, MaxSize).of(TooLarge)
 	}
 	return int(size), nil
 }
@@ -118,17 +124,26 @@ func ParseHeader(b []byte) (Header, error) {
 	if len(b) < HeaderSize {
 		return Header{}, ErrShort
 	}
-	size, err := Size(b)
-	if err != nil {
+	if _, err := Size(b); err != nil {
 		return Header{}, err
 	}
-	if b[atMagic] != magic {
-		return Header{}, faultf("its magic is %d, not 2", int8(b[atMagic]))
+	if f := checkMagic(b); f != nil {
+		return Header{}, f
 	}
+	h := ReadHeader(b)
+	if f := checkCount(h); f != nil {
+		return Header{}, f
+	}
+	return h, nil
+}
+
+// ReadHeader decodes the header at the front of b and believes all of it. b holds at least a header.
+func ReadHeader(b []byte) Header {
+	_ = b[HeaderSize-1]
 	be := binary.BigEndian
-	h := Header{
+	return Header{
 		BaseOffset:      be.Uint64(b[atBase:]),
-		Size:            size,
+		Size:            int(int32(be.Uint32(b[atLength:]))) + beforeLength,
 		Epoch:           int32(be.Uint32(b[atEpoch:])),
 		CRC:             be.Uint32(b[atCRC:]),
 		Attributes:      int16(be.Uint16(b[atAttributes:])),
@@ -140,13 +155,23 @@ func ParseHeader(b []byte) (Header, error) {
 		BaseSequence:    int32(be.Uint32(b[atSequence:])),
 		Count:           int32(be.Uint32(b[atCount:])),
 	}
-	if h.Count <= 0 {
-		return Header{}, faultf("its record count is %d; a batch has at least one", h.Count)
+}
+
+func checkMagic(b []byte) *Fault {
+	if b[atMagic] != magic {
+		return faultf("its magic is %d, not 2", int8(b[atMagic]))
 	}
-	if int64(h.LastOffsetDelta)+1 != int64(h.Count) {
-		return Header{}, faultf("its last offset delta %d and its record count %d don't agree", h.LastOffsetDelta, h.Count)
+	return nil
+}
+
+func checkCount(h Header) *Fault {
+	switch {
+	case h.Count <= 0:
+		return faultf("its record count is %d; a batch has at least one", h.Count)
+	case int64(h.LastOffsetDelta)+1 != int64(h.Count):
+		return faultf("its last offset delta %d and its record count %d don't agree", h.LastOffsetDelta, h.Count)
 	}
-	return h, nil
+	return nil
 }
 
 // SetBase writes the base offset and the leader epoch into the batch at the front of b. Both stand outside the checksum.
@@ -155,4 +180,14 @@ func SetBase(b []byte, base uint64, epoch int32) {
 	_ = b[HeaderSize-1]
 	binary.BigEndian.PutUint64(b[atBase:], base)
 	binary.BigEndian.PutUint32(b[atEpoch:], uint32(epoch))
+}
+
+// SetProducer writes into b, one whole batch, who produced it and the sequence number of its first record, and mends the checksum.
+func SetProducer(b []byte, id int64, epoch int16, sequence int32) {
+	_ = b[HeaderSize-1]
+	be := binary.BigEndian
+	be.PutUint64(b[atProducer:], uint64(id))
+	be.PutUint16(b[atProducerEpoch:], uint16(epoch))
+	be.PutUint32(b[atSequence:], uint32(sequence))
+	be.PutUint32(b[atCRC:], crc32.Checksum(b[atAttributes:], castagnoli))
 }

@@ -114,8 +114,10 @@ func TestHeaderFaults(t *testing.T) {
 		{name: "count 3", b: resum(at(at(golden, atCount, 0, 0, 0, 3), atLastDelta, 0, 0, 0, 2)), check: "record 2: its length is cut off"},
 		{name: "count 1", b: resum(at(at(golden, atCount, 0, 0, 0, 1), atLastDelta, 0, 0, 0, 0)), check: "10 bytes are left over after its last record"},
 		{name: "times", b: resum(at(golden, atBaseTime, 0x80, 1, 2, 3, 4, 5, 6, 7, 0x80))},
-		{name: "producer id 0", b: resum(at(golden, atProducer, 0, 0, 0, 0, 0, 0, 0, 0)), check: "its producer id is 0, but idempotence is not supported yet; use -1"},
-		{name: "producer id -2", b: resum(at(golden, atProducer+7, 0xfe)), check: "its producer id is -2, but idempotence is not supported yet; use -1"},
+		{name: "producer id 0", b: resum(at(golden, atProducer, 0, 0, 0, 0, 0, 0, 0, 0)), check: "its producer id is 0, but its epoch -1 or its sequence number -1 is negative"},
+		{name: "epoch -1", b: resum(at(golden, atProducer, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0)), check: "its producer id is 0, but its epoch -1 or its sequence number 0 is negative"},
+		{name: "sequence number -1", b: resum(at(golden, atProducer, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)), check: "its producer id is 0, but its epoch 0 or its sequence number -1 is negative"},
+		{name: "producer id -2", b: resum(at(golden, atProducer+7, 0xfe)), check: "its producer id is -2; use -1 for none"},
 		{name: "producer epoch", b: resum(at(golden, atProducerEpoch, 0, 0))},
 		{name: "sequence", b: resum(at(golden, atSequence, 0, 0, 0, 0))},
 	} {
