@@ -44,7 +44,10 @@ var testsMayImport = map[string][]string{
 }
 
 // testOnly are libraries that must never be linked into the product.
-var testOnly = []string{"github.com/twmb/franz-go", "pgregory.net/rapid"}
+var testOnly = []string{
+	"github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/kadm", "github.com/twmb/franz-go/pkg/kfake",
+	"github.com/twmb/franz-go/pkg/kerr", "pgregory.net/rapid",
+}
 
 // An import is one import line of one file, unquoted.
 type imported struct {
