@@ -72,9 +72,10 @@ bench: build ## raw limits, sluice and the peers that are installed, about 6 min
 	$(BUILD) -o bin/bench ./bench
 	bin/bench -bin bin/sluice $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(ONLY),-only '$(ONLY)')
 
-bench-full: build ## the suite, and its long steps: starts after kill -9 with 100 GB, latency through 100 rolls and beside a replay, 1,000 followers, 10,000 idle connections, allocation (ROUNDS=1, ONLY=regexp)
+bench-full: build ## the suite, and its long steps: starts after kill -9 with 100 GB, latency through 100 rolls and beside a replay, 1,000 followers, 10,000 idle connections, allocation, Kafka's clients beside Apache Kafka (ROUNDS=1, ONLY=regexp)
+	@.ci/kafka.sh
 	$(BUILD) -o bin/bench ./bench
-	bin/bench -bin bin/sluice -full $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(ONLY),-only '$(ONLY)')
+	bin/bench -bin bin/sluice -kafka bin/kafka -full $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(ONLY),-only '$(ONLY)')
 
 bench-smoke: build
 	@$(BUILD) -o bin/bench ./bench

@@ -101,6 +101,8 @@ type proc struct {
 	end   func() error  // asks it to end
 	ended chan struct{} // closed when it has ended; then exit is set
 	exit  error
+
+	status int // that it ends with when it is told to
 }
 
 // startProc starts a server and waits until it says where it listens. ready finds the address in a line
@@ -154,7 +156,9 @@ func (p *proc) stop() (time.Duration, error) {
 	err := p.end()
 	select {
 	case <-p.ended:
-		err = errors.Join(err, p.exit)
+		if p.cmd.ProcessState.ExitCode() != p.status {
+			err = errors.Join(err, p.exit)
+		}
 	case <-time.After(30 * time.Second):
 		p.kill()
 		err = errors.Join(err, fmt.Errorf("%s did not end within 30 s and was killed", p.cmd.Path))

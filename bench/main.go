@@ -20,6 +20,7 @@ import (
 // settings are the flags.
 type settings struct {
 	bin, out, dir string
+	kafka         string
 	rounds        int
 	measure       time.Duration
 	only          string
@@ -38,6 +39,7 @@ func main() {
 	flag.StringVar(&s.bin, "bin", "bin/sluice", "the server to measure")
 	flag.StringVar(&s.out, "out", "bench/results", "folder for the results")
 	flag.StringVar(&s.dir, "dir", "bench/results", "where the temporary data goes: a real disk")
+	flag.StringVar(&s.kafka, "kafka", "", "the folder that .ci/kafka.sh has filled with Apache Kafka's jars; without it W11 measures sluice alone")
 	flag.IntVar(&s.rounds, "rounds", 3, "how often each step is measured; the tables show the median round")
 	flag.DurationVar(&s.measure, "time", 2500*time.Millisecond, "how long each step is measured")
 	flag.StringVar(&s.only, "only", "", "measure only the steps that this regular expression matches, as in 'W1 redis'")
@@ -65,12 +67,18 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	redis, _ := exec.LookPath("redis-server") // not there: the tables say so
-	rep := report{facts: gather(s, redis)}
-	err = inTempDir(s.dir, func(dir string) error {
-		su := suite{sluice: s.bin, redis: redis, dir: dir, warm: warm, measure: s.measure, small: s.smoke}
-		all := su.steps()
+	kafka := findKafka(s.kafka)
+	rep := report{facts: gather(s, redis, kafka)}
+	err = inTempDir(s.dir, func(dir string) (err error) {
+		su := suite{sluice: s.bin, redis: redis, kafka: kafka, dir: dir, warm: warm, measure: s.measure, small: s.smoke}
+		all, brokers := su.steps(), su.brokers()
+		defer func() {
+			for _, b := range brokers {
+				err = errors.Join(err, b.close())
+			}
+		}()
 		if s.full || s.smoke || s.only != "" {
-			all = append(all, su.longSteps()...)
+			all = append(append(all, su.brokerSteps(brokers)...), su.longSteps()...)
 		}
 		all = slices.DeleteFunc(all, func(st step) bool { return !only.MatchString(st.name + " " + st.system) })
 		return rep.measure(ctx, s, all)

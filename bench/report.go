@@ -19,14 +19,16 @@ type facts struct {
 	CPUs    int       `json:"cpus"`
 	Go      string    `json:"go"`
 	Sluice  string    `json:"sluice"`
-	Redis   string    `json:"redis"` // version, or "" where it is missing
+	Redis   string    `json:"redis"`              // version, or "" where it is missing
+	Kafka   string    `json:"kafka"`              // likewise
+	NoKafka string    `json:"no_kafka,omitempty"` // why it is missing
 	Rounds  int       `json:"rounds"`
 	Measure float64   `json:"seconds_a_step"`
 }
 
-func gather(s settings, redis string) facts {
+func gather(s settings, redis string, kafka jvm) facts {
 	f := facts{Time: time.Now(), Kernel: kernel(), CPUs: runtime.NumCPU(), Go: runtime.Version(), Sluice: "unknown",
-		Redis: redisVersion(redis), Rounds: s.rounds, Measure: s.measure.Seconds()}
+		Redis: redisVersion(redis), Kafka: kafka.version, NoKafka: kafka.missing, Rounds: s.rounds, Measure: s.measure.Seconds()}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if out, err := exec.CommandContext(ctx, s.bin, "version").Output(); err == nil {
@@ -107,6 +109,13 @@ func between(name, system string, by func(row) float64, other, otherSystem strin
 	}
 }
 
+// toKafka compares a load of W11 on both brokers.
+func toKafka(load string, by func(row) float64) func(figure) (float64, bool) {
+	return against("W11 "+load, by, "W11 "+load, "kafka")
+}
+
+func named(what string) func(row) float64 { return func(r row) float64 { return r.Figures[what] } }
+
 // groupCommit: 16 connections can share a sync, so at best 16 messages take one sync and the time that the
 // bare pipeline needs for 16.
 func groupCommit(f figure) (float64, bool) {
@@ -151,6 +160,24 @@ var ratios = []ratio{
 	{"W8 1,000 followers", "seconds to the p99 of the ack", true, 0, seconds("W8 1,000 followers, ack", p99)},
 	{"W6 replay", "p99.9 to the turns without", true, 1.5, against("W6 replay", p999, "W6 replay, none", "sluice")},
 	{"bare pipeline", "the same for it, beside raw sendfile", true, 0, between("W6 replay", "raw", p999, "W6 replay, none", "raw")},
+	{"W11 written, one", "p50 to Kafka", true, 0, toKafka("written, one", p50)},
+	{"W11 written, one", "p99 to Kafka", true, 0.25, toKafka("written, one", p99)},
+	{"W11 written, 2k/s", "p99 to Kafka", true, 0.25, toKafka("written, 2k/s", p99)},
+	{"W11 written, all it can", "rate to Kafka", false, 2, toKafka("written, all it can", rate)},
+	{"W11 written, all it can", cpuMicros + ", to Kafka", true, 0, toKafka("written, all it can", named(cpuMicros))},
+	{"W11 written, delivery", "p99 to Kafka", true, 0.25, toKafka("written, delivery", p99)},
+	{"W11 written, catch up", "rate to Kafka", false, 2, toKafka("written, catch up", rate)},
+	{"W11 written, catch up drained", "rate to Kafka", false, 2, toKafka("written, catch up drained", rate)},
+	{"W11 written, Java, all it can", "rate to Kafka", false, 2, toKafka("written, Java, all it can", rate)},
+	{"W11 written, Java, 2k/s", "ms, p99, to Kafka", true, 0.25, toKafka("written, Java, 2k/s", named(javaP99))},
+	{"W11 written, catch up drained", mostMemory + ", to Kafka", true, 0.1, toKafka("written, catch up drained", named(mostMemory))},
+	{"W11 synced, one", "p50 to Kafka", true, 0, toKafka("synced, one", p50)},
+	{"W11 synced, one", "p99 to Kafka", true, 0.25, toKafka("synced, one", p99)},
+	{"W11 synced, 2k/s", "p99 to Kafka", true, 0.25, toKafka("synced, 2k/s", p99)},
+	{"W11 synced, all it can", "rate to Kafka", false, 2, toKafka("synced, all it can", rate)},
+	{"W11 synced, Java, all it can", "rate to Kafka", false, 2, toKafka("synced, Java, all it can", rate)},
+	{"W11 synced, Java, 2k/s", "ms, p99, to Kafka", true, 0.25, toKafka("synced, Java, 2k/s", named(javaP99))},
+	{"W11 synced, all it can", mostMemory + ", to Kafka", true, 0.1, toKafka("synced, all it can", named(mostMemory))},
 	{"W10 idle", "W2: rate to the server without", false, 0.9, against("W10 idle, W2", rate, "W10 idle, W2, none", "sluice")},
 	{"W10 idle", "W1: p99 to the server without", true, 1.1, against("W10 idle, W1", p99, "W10 idle, W1, none", "sluice")},
 	{"W10 idle", perIdle, true, 20, amount("W10 idle, W2", "sluice", perIdle)},
@@ -219,8 +246,8 @@ func (q ratio) judge(v float64) (goal, met string) {
 func (r report) markdown() string {
 	var b strings.Builder
 	f := r.facts
-	fmt.Fprintf(&b, "# Speed, %s\n\nsluice %s, Redis %s, %s, %s, %d CPUs. %d rounds of %.1f s a step; loopback, 1 KiB messages, each server a process of its own.\n",
-		f.Time.Format("2006-01-02 15:04"), f.Sluice, orMissing(f.Redis), f.Go, f.Kernel, f.CPUs, f.Rounds, f.Measure)
+	fmt.Fprintf(&b, "# Speed, %s\n\nsluice %s, Redis %s, Apache Kafka %s, %s, %s, %d CPUs. %d rounds of %.1f s a step; loopback, 1 KiB messages, each server a process of its own.\n",
+		f.Time.Format("2006-01-02 15:04"), f.Sluice, orMissing(f.Redis), orMissing(f.Kafka), f.Go, f.Kernel, f.CPUs, f.Rounds, f.Measure)
 	b.WriteString("\n## Ratios, each taken within a round\n\n| workload | ratio | median | range | goal | met |\n|---|---|---|---|---|---|\n")
 	for _, q := range ratios {
 		v := r.values(q)
@@ -246,7 +273,10 @@ func (r report) markdown() string {
 	if f.Redis == "" {
 		b.WriteString("- Redis: missing, redis-server is not on the PATH (Debian: apt-get install redis-server).\n")
 	}
-	b.WriteString("- NATS, Kafka: not measured by this version.\n- W6 but for its rolls, W11, W12: not measured by this version.\n")
+	if f.Kafka == "" {
+		fmt.Fprintf(&b, "- Apache Kafka: missing, %s.\n", f.NoKafka)
+	}
+	b.WriteString("- NATS: not measured by this version.\n- W6 but for its rolls, W12: not measured by this version.\n- W11: Java's consumer, which needs groups, and librdkafka: not measured by this version.\n")
 	return b.String()
 }
 

@@ -32,13 +32,13 @@ func startSluice(ctx context.Context, bin, data string, args ...string) (*proc, 
 
 // serve starts bin/sluice on free ports, with args behind.
 func serve(ctx context.Context, bin, data string, args ...string) (*proc, error) {
-	return serveCmd(ctx, exec.Command(bin, append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"}, args...)...))
+	return serveCmd(ctx, exec.Command(bin, append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"}, args...)...), readyLine)
 }
 
-// serveCmd starts a command that becomes bin/sluice.
-func serveCmd(ctx context.Context, cmd *exec.Cmd) (*proc, error) {
+// serveCmd starts a command that becomes bin/sluice. ready finds its address.
+func serveCmd(ctx context.Context, cmd *exec.Cmd, ready *regexp.Regexp) (*proc, error) {
 	p, err := startProc(ctx, cmd, func(line string) string {
-		if m := readyLine.FindStringSubmatch(line); m != nil {
+		if m := ready.FindStringSubmatch(line); m != nil {
 			return m[1]
 		}
 		return ""

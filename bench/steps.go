@@ -20,6 +20,7 @@ type step struct {
 // A suite knows what the steps need.
 type suite struct {
 	sluice, redis string // binaries; redis may be ""
+	kafka         jvm
 	dir           string // on a real disk; each step but W9, whose directories are dear, leaves it empty
 	warm, measure time.Duration
 	small         bool // long steps only show that they work

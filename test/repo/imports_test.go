@@ -43,7 +43,7 @@ var testsMayImport = map[string][]string{
 	"cmd":               {"sluicetest", "wire"},
 }
 
-// testOnly are libraries that must never be linked into the product.
+// testOnly are libraries that must never be linked into the product; the benchmark is none.
 var testOnly = []string{
 	"github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/kadm", "github.com/twmb/franz-go/pkg/kfake",
 	"github.com/twmb/franz-go/pkg/kerr", "pgregory.net/rapid",
@@ -158,7 +158,7 @@ func libraries(t tree) (out findings) {
 				continue
 			}
 			direct[lib] = f.path
-			if !f.isTest() && !covers("test", f.dir()) && longestCover(testOnly, imp.path) != "" {
+			if !f.isTest() && !covers("test", f.dir()) && !covers("bench", f.dir()) && longestCover(testOnly, imp.path) != "" {
 				out.add(f, imp.pos, "%s is for tests only", imp.path)
 			}
 		}
