@@ -32,11 +32,12 @@ func NewBytes(total int64) *Bytes {
 	return &Bytes{total: total, sem: semaphore.NewWeighted(total)}
 }
 
-// Buf is one leased buffer. It belongs to one goroutine at a time.
+// Buf is one leased buffer. It belongs to one goroutine at a time, or its parts do.
 type Buf struct {
 	B      []byte // as long as asked for; its capacity is the class, and may be used
 	class  int
 	budget *Bytes
+	more   atomic.Int32 // holders beside one
 }
 
 // Lease waits until the budget has room for n bytes, rounded up to a power of
@@ -57,10 +58,9 @@ func (b *Bytes) Lease(ctx context.Context, n int) (*Buf, error) {
 // budget has no room now.
 func (b *Bytes) TryLease(n int) *Buf {
 	class := classOf(n)
-	if n < 0 || n > LeaseMax || !b.sem.TryAcquire(int64(1)<<class) {
+	if n < 0 || n > LeaseMax || !b.TryReserve(int64(1)<<class) {
 		return nil
 	}
-	b.used.Add(int64(1) << class)
 	return b.get(class, n)
 }
 
@@ -75,9 +75,17 @@ func (b *Bytes) get(class, n int) *Buf {
 	return buf
 }
 
-// Release gives the buffer back. The caller must not touch it afterwards: the
+// Retain adds a holder: the buffer is given back only when each of them has released it. A holder calls it, before it
+// hands a part of the buffer to another goroutine.
+func (f *Buf) Retain() { f.more.Add(1) }
+
+// Release gives the buffer back, once its last holder has called it. The caller must not touch it afterwards: the
 // next lease may already be writing into it.
 func (f *Buf) Release() {
+	if f.more.Add(-1) >= 0 {
+		return
+	}
+	f.more.Store(0)
 	size := int64(1) << f.class
 	f.B = f.B[:size]
 	if Invariants {
@@ -104,6 +112,15 @@ func (b *Bytes) Reserve(ctx context.Context, n int64) error {
 	}
 	b.used.Add(n)
 	return nil
+}
+
+// TryReserve is Reserve for who would rather do without than wait. It tells whether the bytes are taken.
+func (b *Bytes) TryReserve(n int64) bool {
+	if !b.sem.TryAcquire(n) {
+		return false
+	}
+	b.used.Add(n)
+	return true
 }
 
 // Free gives reserved bytes back.

@@ -13,7 +13,7 @@ type Descriptors struct {
 }
 
 const (
-	// DescriptorSlack is for what is open without being counted: two listening sockets, the lock, the netpoller's two,
+	// DescriptorSlack is for what is open without being counted: three listening sockets, the lock, the netpoller's two,
 	// HTTP's connections, those that are being refused, and a look at /proc.
 	DescriptorSlack = 28
 

@@ -31,9 +31,10 @@ type Options struct {
 
 // Server is a running server.
 type Server struct {
-	Addr string // of the text protocol, host:port
-	HTTP string // of health and profiles, host:port
-	Dir  string // of the logs
+	Addr  string // of the text protocol, host:port
+	Kafka string // of the Kafka protocol, host:port
+	HTTP  string // of health and profiles, host:port
+	Dir   string // of the logs
 
 	srv  *stages.Server
 	stop func()
@@ -55,7 +56,7 @@ func Start(t testing.TB) *Server {
 func StartWith(t testing.TB, o Options) *Server {
 	t.Helper()
 	conf := stages.Default()
-	conf.Listen, conf.HTTP, conf.Kafka = "127.0.0.1:0", "127.0.0.1:0", ""
+	conf.Listen, conf.HTTP, conf.Kafka = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	conf.Data = o.Dir
 	if conf.Data == "" {
 		conf.Data = t.TempDir()
@@ -75,7 +76,7 @@ func StartWith(t testing.TB, o Options) *Server {
 	if err != nil {
 		t.Fatalf("sluicetest: %v", err)
 	}
-	s.srv, s.Addr, s.HTTP = srv, srv.Addr(), srv.HTTPAddr()
+	s.srv, s.Addr, s.Kafka, s.HTTP = srv, srv.Addr(), srv.KafkaAddr(), srv.HTTPAddr()
 	s.stop = sync.OnceFunc(func() { s.end(t, o.ErrorsAreFine) })
 	t.Cleanup(s.stop)
 	return s

@@ -14,9 +14,10 @@ import (
 // acceptor takes connections and starts a reader and a responder for each. In:
 // the listening socket. Out: connections. Ends when the socket is closed.
 type acceptor struct {
-	srv  *Server
-	in   net.Listener
-	told time.Time // when a failure was last told
+	srv    *Server
+	in     net.Listener
+	speaks protocol  // those who connect there
+	told   time.Time // when a failure was last told
 
 	refusals chan struct{} // a place for each refused connection that is kept until its client has read why
 }
@@ -24,8 +25,8 @@ type acceptor struct {
 // refusalsMost bounds the descriptors of those who are not let in.
 const refusalsMost = 4
 
-func newAcceptor(s *Server) *acceptor {
-	return &acceptor{srv: s, in: s.listener, refusals: make(chan struct{}, refusalsMost)}
+func newAcceptor(s *Server, in net.Listener, speaks protocol) *acceptor {
+	return &acceptor{srv: s, in: in, speaks: speaks, refusals: make(chan struct{}, refusalsMost)}
 }
 
 // Run accepts until the listener is closed. A lack of descriptors, which the
@@ -72,7 +73,7 @@ func (a *acceptor) admit(nc net.Conn) {
 		a.refuse(nc, e)
 		return
 	}
-	c := newConn(s, nc)
+	c := newConn(s, nc, a.speaks)
 	s.conns.add(c)
 	s.connGroup.Go("reader", c.read)
 	s.connGroup.Go("responder", c.respond)
@@ -80,8 +81,13 @@ func (a *acceptor) admit(nc net.Conn) {
 
 // refuse answers before any request. The socket's buffer takes the one line, so this
 // can't block. Of those that are refused at once few are sure to read the answer, as a
-// close with their request unread resets the connection.
+// close with their request unread resets the connection. The Kafka protocol has no answer
+// before a request: a close is what its clients know, and try again.
 func (a *acceptor) refuse(nc net.Conn, e *text.Error) {
+	if a.speaks == speaksKafka {
+		_ = nc.Close() // nothing was written
+		return
+	}
 	// A client that is gone misses nothing.
 	_ = nc.SetDeadline(time.Now().Add(time.Second))
 	_, _ = nc.Write(text.AppendError(nil, e, 0))

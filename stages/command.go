@@ -25,6 +25,7 @@ const (
 	opControl            // controller: the verb
 	opAdopt              // flusher: a log to look after
 	opForget             // writer, flusher, roller: let go of a log
+	opKafka              // responder: a request of the Kafka protocol
 	opEnd                // responder: the last command of a connection
 )
 
@@ -54,6 +55,11 @@ type command struct {
 	durable uint64 // answer: the synced watermark
 	reached text.Ack
 
+	// Kafka: a request, and the appends of its partitions.
+	kafka *kafkaRequest // of a request; kept when the command is used again
+	head  *command      // of an append: the request that it is a part of
+	index int32         // among the partitions of that request
+
 	err      *text.Error // answer: instead of a success
 	read     readRequest
 	delivery *delivery // of the responder that carries out the read
@@ -78,7 +84,13 @@ type adminRequest struct {
 }
 
 // done sends a command back to whom it belongs. It never blocks.
-func (c *command) done() { c.reply <- c }
+func (c *command) done() {
+	if c.head != nil {
+		c.partDone()
+		return
+	}
+	c.reply <- c
+}
 
 // fail answers the command, and each of its list, with e.
 func (c *command) fail(e *text.Error) {

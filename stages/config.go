@@ -13,7 +13,7 @@ type Config struct {
 	Data   string // the directory that holds the logs; created when it is not there
 	Listen string // text protocol, host:port; port 0 takes a free one
 	HTTP   string // health and profiles, host:port; empty: none
-	Kafka  string // accepted and not served by this version
+	Kafka  string // Kafka protocol, host:port; empty: none
 
 	MaxBatchBytes  int64 // the payload of one BATCH request, and of one MSG
 	Descriptors    int64 // files and connections open at once, in all; Auto: what the system allows
@@ -33,10 +33,11 @@ type Config struct {
 	Writer WriterConfig
 	// Writers of their own for topics with sync=dsync: each of their writes waits for
 	// the disk, and would hold the logs beside it.
-	DsyncWriters int64
-	Flusher      FlusherConfig
-	Readers      ReadersConfig
-	Controller   ControllerConfig
+	DsyncWriters  int64
+	KafkaProtocol KafkaConfig
+	Flusher       FlusherConfig
+	Readers       ReadersConfig
+	Controller    ControllerConfig
 
 	Topic TopicConfig // what a topic gets that is created without settings
 }
@@ -78,6 +79,15 @@ type ConnConfig struct {
 	// is gone looks just like one that has only closed its half. One that resets the
 	// connection is gone for sure. Not a setting; tests change it.
 	afterEOF time.Duration
+}
+
+// KafkaConfig tunes the Kafka protocol. A topic's own ack level does not weaken what a
+// client asks for here.
+type KafkaConfig struct {
+	MaxFrame   int64    // bytes of a Produce request; others are smaller, or small
+	AcksOne    text.Ack // that acks=1 waits for
+	AcksAll    text.Ack // that acks=all waits for
+	Advertised string   // host:port, or host, that clients are told; empty: where they have connected to
 }
 
 // WriterConfig tunes the writers.
@@ -134,10 +144,11 @@ func Default() Config {
 			afterEOF: 500 * time.Millisecond,
 		},
 		Writer: WriterConfig{Count: 1, Queue: 1024, Buffer: 1 << 20}, DsyncWriters: 1,
-		Flusher:    FlusherConfig{Count: 2, Queue: 1024, Tick: 50 * time.Millisecond, Slow: 10 * time.Second},
-		Readers:    ReadersConfig{Count: 4, Queue: 1024, Chunk: 512 << 10, Share: 25},
-		Controller: ControllerConfig{Queue: 64},
-		Topic:      DefaultTopic(),
+		KafkaProtocol: KafkaConfig{MaxFrame: 100 << 20, AcksOne: text.AckWritten, AcksAll: text.AckSynced},
+		Flusher:       FlusherConfig{Count: 2, Queue: 1024, Tick: 50 * time.Millisecond, Slow: 10 * time.Second},
+		Readers:       ReadersConfig{Count: 4, Queue: 1024, Chunk: 512 << 10, Share: 25},
+		Controller:    ControllerConfig{Queue: 64},
+		Topic:         DefaultTopic(),
 	}
 }
 

@@ -14,9 +14,10 @@ import (
 // turns requests into commands, in order; the responder answers them, in the
 // same order. Both end by themselves, the reader last.
 type conn struct {
-	srv  *Server
-	nc   net.Conn
-	gone chan struct{} // closed when the responder has returned
+	srv   *Server
+	nc    net.Conn
+	kafka *kafkaConn    // what only a connection of the Kafka protocol has; nil: it speaks text
+	gone  chan struct{} // closed when the responder has returned
 
 	// Commands travel in a ring: free -> reader -> stages -> completed -> responder
 	// -> free. There are at most in_flight of them, so none of these channels is
@@ -46,17 +47,28 @@ type conn struct {
 	responder responder
 }
 
-func newConn(s *Server, nc net.Conn) *conn {
+func newConn(s *Server, nc net.Conn, speaks protocol) *conn {
 	n := s.conf.Conn.InFlight
 	c := &conn{
 		srv: s, nc: nc, gone: make(chan struct{}),
 		free: make(chan *command, n), completed: make(chan *command, n), back: make(chan *command, 1),
 		signal: make(chan struct{}, 1), barrier: make(chan struct{}, 1),
 	}
+	if speaks == speaksKafka {
+		c.kafka = new(kafkaConn)
+	}
 	c.reader = newReader(c)
 	c.responder = newResponder(c, n)
 	return c
 }
+
+// protocol is what a connection's bytes mean.
+type protocol int
+
+const (
+	speaksText protocol = iota
+	speaksKafka
+)
 
 // wake makes the responder look again at what it waits for. It never blocks.
 func (c *conn) wake() {
@@ -83,6 +95,7 @@ func (c *conn) read(ctx context.Context) error {
 	// Nothing is lost with this error: all answers left before, and the peer has
 	// seen the end of the stream or is not there any more.
 	_ = c.nc.Close()
+	c.unholdAll()
 	c.srv.conns.remove(c)
 	return nil
 }

@@ -79,6 +79,9 @@ func (cs *connections) remove(c *conn) {
 
 func (cs *connections) countLocked(c *conn, by int64) {
 	cs.stats.connections.Store(int64(len(cs.open)))
+	if c.kafka != nil {
+		cs.stats.kafka.connections.Add(by)
+	}
 	if cs.from == nil {
 		return
 	}
@@ -126,10 +129,20 @@ const (
 	closedWrite
 	closedIdle
 	closedVanished
+
+	// Of the Kafka protocol, which has no answer for these.
+	closedMalformed  // a frame that is not what it says
+	closedOversized  // a frame above its limit
+	closedUnserved   // a key or version that is not served
+	closedOverloaded // no memory for a large request now
+	closedUnanswered // a failed Produce with acks=0
+
 	closings
 )
 
-var closingNames = [closings]string{"header", "frame", "write", "idle", "vanished"}
+var closingNames = [closings]string{
+	"header", "frame", "write", "idle", "vanished", "malformed", "oversized", "unserved", "overloaded", "unanswered",
+}
 
 // overdue tells whether, and why, the connection is to be closed. The tick calls it.
 func (c *conn) overdue(now time.Time, conf ConnConfig) (why closing, over bool) {

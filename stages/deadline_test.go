@@ -217,7 +217,7 @@ func TestD1AcceptBacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		logged, lines := observer.New(zap.WarnLevel)
 		l := &emptyHanded{closed: make(chan struct{})}
-		a := newAcceptor(&Server{log: zap.New(logged), drain: make(chan struct{}), listener: l})
+		a := newAcceptor(&Server{log: zap.New(logged), drain: make(chan struct{})}, l, speaksText)
 		ended := make(chan error)
 		go func() { ended <- a.Run(t.Context()) }()
 		time.Sleep(5*time.Minute + time.Second)

@@ -48,6 +48,9 @@ func startServer(t *testing.T, change func(*Config)) *Server {
 func startServerOn(t *testing.T, fs disk.FS, conf Config) *Server {
 	t.Helper()
 	conf.Listen, conf.HTTP, conf.Grace = "127.0.0.1:0", "", patience
+	if conf.Kafka != anyPort {
+		conf.Kafka = ""
+	}
 	if conf.Disk.Reserve == Auto {
 		conf.Disk.Reserve = 0 // a file system in memory would hold it for nothing
 	}
@@ -65,6 +68,9 @@ func startServerOn(t *testing.T, fs disk.FS, conf Config) *Server {
 	})
 	return s
 }
+
+// anyPort has a server listen for Kafka's clients too.
+const anyPort = "127.0.0.1:0"
 
 // startOn is Start on any file system.
 func startOn(fs disk.FS, conf Config, log *zap.Logger) (*Server, error) {

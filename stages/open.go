@@ -41,8 +41,8 @@ func (s *Server) Opened() (logs int, took time.Duration) {
 	return int(s.opening.all.Load()), s.opening.took
 }
 
-// open brings up HTTP, which tells how it goes; then the logs; then the text
-// protocol's socket, so that a connection is refused until it is served.
+// open brings up HTTP, which tells how it goes; then the logs; then the sockets
+// of the protocols, so that a connection is refused until it is served.
 func (s *Server) open() error {
 	if err := s.startHTTP(); err != nil {
 		return err
@@ -74,6 +74,12 @@ func (s *Server) open() error {
 	s.opening.took = time.Since(began)
 	if s.listener, err = listen(s.conf.Listen, s.conf.Conn); err != nil {
 		return fmt.Errorf("the text protocol can't listen (setting listen): %w", err)
+	}
+	if s.conf.Kafka == "" {
+		return nil
+	}
+	if s.kafkaListener, err = listen(s.conf.Kafka, s.conf.Conn); err != nil {
+		return fmt.Errorf("the Kafka protocol can't listen (setting kafka; empty for none): %w", err)
 	}
 	return nil
 }

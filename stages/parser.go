@@ -330,6 +330,16 @@ func (p *parser) refuseUnparsed(e *text.Error) error {
 	return p.refuse(e)
 }
 
+// refuseUnread answers what the server, which is stopping, has not carried out. Its
+// connection ends either way, and that is all that Kafka's clients can be told.
+func (p *parser) refuseUnread() {
+	if p.c.kafka != nil {
+		p.end()
+		return
+	}
+	_ = p.refuseUnparsed(errShuttingDown) // as above
+}
+
 // end tells the responder that nothing follows.
 func (p *parser) end() {
 	p.interrupt()

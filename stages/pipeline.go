@@ -34,8 +34,8 @@ type Server struct {
 	conns                                                              *connections
 	receiveMemory, appendMemory, largeMemory, readMemory, decodeMemory *sched.Bytes
 
-	listener, httpListener net.Listener
-	http                   *http.Server
+	listener, kafkaListener, httpListener net.Listener // nil: nobody listens there
+	http                                  *http.Server
 
 	admission  *admission
 	scrubber   *scrubber
@@ -91,7 +91,7 @@ func startShowing(fs disk.FS, conf Config, log *zap.Logger, show func(opened, al
 	s.opening.show = show
 	if err := s.open(); err != nil {
 		s.endRun(s.deaths) // a start that comes to nothing says nothing about what ended those before
-		return nil, errors.Join(err, s.stopHTTP(), s.closeFiles())
+		return nil, errors.Join(err, s.closeListeners(), s.stopHTTP(), s.closeFiles())
 	}
 	s.start()
 	return s, nil
@@ -153,7 +153,10 @@ func (s *Server) start() {
 	}
 	s.startTicks(ctx)
 	s.opening.over.Store(true)
-	s.acceptGroup.Go("accept", newAcceptor(s).Run)
+	s.acceptGroup.Go("accept", newAcceptor(s, s.listener, speaksText).Run)
+	if s.kafkaListener != nil {
+		s.acceptGroup.Go("accept", newAcceptor(s, s.kafkaListener, speaksKafka).Run)
+	}
 	sched.NewGroup(ctx).Go("supervisor", s.supervise) // joined through Done
 }
 
@@ -216,14 +219,19 @@ func (s *Server) Done() <-chan struct{} { return s.done }
 func (s *Server) Err() error { return s.err }
 
 // Addr is the address of the text protocol.
-func (s *Server) Addr() string { return s.listener.Addr().String() }
+func (s *Server) Addr() string { return addressOf(s.listener) }
+
+// KafkaAddr is the address of the Kafka protocol; empty: nobody listens there.
+func (s *Server) KafkaAddr() string { return addressOf(s.kafkaListener) }
 
 // HTTPAddr is the address of health and profiles; empty: there is none.
-func (s *Server) HTTPAddr() string {
-	if s.httpListener == nil {
+func (s *Server) HTTPAddr() string { return addressOf(s.httpListener) }
+
+func addressOf(l net.Listener) string {
+	if l == nil {
 		return ""
 	}
-	return s.httpListener.Addr().String()
+	return l.Addr().String()
 }
 
 // cutShort ends the patience with clients that do not take their answers.
@@ -239,7 +247,7 @@ func (s *Server) supervise(context.Context) error {
 	defer close(s.done)
 	<-s.drain
 	patience := time.AfterFunc(s.conf.Grace, s.cutShort)
-	err := s.listener.Close()
+	err := s.closeListeners()
 	err = errors.Join(err, s.acceptGroup.Wait())
 	s.conns.each(func(c *conn) {
 		if c.nc.SetReadDeadline(time.Unix(1, 0)) == nil { // else it is closed already
@@ -272,6 +280,17 @@ func (s *Server) supervise(context.Context) error {
 	s.cut()
 	s.err = err
 	return nil
+}
+
+// closeListeners closes those that are open but HTTP's, which tells of the stop.
+func (s *Server) closeListeners() error {
+	var err error
+	for _, l := range []net.Listener{s.listener, s.kafkaListener} {
+		if l != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}
+	return err
 }
 
 // closeFiles closes the logs, then the store.

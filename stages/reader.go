@@ -54,8 +54,7 @@ func (r *reader) run(ctx context.Context) (sending bool) {
 		r.c.abort()
 		r.parser.end()
 	case r.c.srv.draining() && (r.w > r.r || r.late()):
-		// The connection ends either way.
-		_ = r.parser.refuseUnparsed(errShuttingDown)
+		r.parser.refuseUnread()
 		sending = true
 	default: // the end of the stream, or a broken connection
 		if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -72,6 +71,9 @@ func (r *reader) run(ctx context.Context) (sending bool) {
 
 // loop carries out one request after the other until the stream ends.
 func (r *reader) loop(ctx context.Context) error {
+	if r.c.kafka != nil {
+		return r.frames(ctx)
+	}
 	for {
 		line, err := r.line()
 		if err != nil {
@@ -194,17 +196,29 @@ func (r *reader) payload(n int) ([]byte, error) {
 
 // frameStep is what a client must send of a large payload within frame_timeout. Were
 // any byte enough, few clients could hold all memory for requests by trickling.
-const frameStep = 256 << 10
+// The largest may take frameSteps times as long: or one of them could hold it for hours.
+const (
+	frameStep  = 256 << 10
+	frameSteps = 32 // so that a payload of the text protocol's default limit has the step above
+)
 
-// payloadInto fills dst from the buffer and the socket, and takes the end of
-// line behind it.
+// payloadInto fills dst, and takes the end of line behind it.
 func (r *reader) payloadInto(dst []byte) error {
+	if err := r.into(dst); err != nil {
+		return err
+	}
+	return r.eol()
+}
+
+// into fills dst from the buffer and the socket.
+func (r *reader) into(dst []byte) error {
 	n := copy(dst, r.buf[r.r:r.w])
 	r.r += n
+	step := max(frameStep, len(dst)/frameSteps)
 	for due := n; n < len(dst); {
 		if n >= due {
 			r.c.frameSince.Store(time.Now().UnixNano())
-			due = n + frameStep
+			due = n + step
 			r.c.input.Store(r.parser.state())
 		}
 		k, err := r.c.nc.Read(dst[n:])
@@ -215,7 +229,7 @@ func (r *reader) payloadInto(dst []byte) error {
 	}
 	r.c.input.Store(inputBusy)
 	r.now = time.Now()
-	return r.eol()
+	return nil
 }
 
 // onTime says that a line or a payload is whole: from now on the request waits for

@@ -95,6 +95,10 @@ func (r *responder) receive() *command {
 // answer writes the answer of one command, which may take its time.
 func (r *responder) answer(ctx context.Context, cmd *command) {
 	r.room(answerMax)
+	if cmd.op == opKafka {
+		r.answerKafka(ctx, cmd)
+		return
+	}
 	if cmd.op == opNone && cmd.part != nil {
 		if cmd.err = cmd.part.broken; cmd.part.dropped.Load() {
 			cmd.err = errDropped // since the parser has found it

@@ -39,7 +39,7 @@ func TestAnswersLeaveWhenTheBufferIsFull(t *testing.T) {
 			n, _ := io.Copy(io.Discard, near) // it ends with the close below
 			got <- n
 		}()
-		r := &newConn(s, far).responder
+		r := &newConn(s, far, speaksText).responder
 		r.init()
 		for range 1000 {
 			r.answer(t.Context(), request())
@@ -62,7 +62,7 @@ func TestAnswersLeaveWhenTheBufferIsFull(t *testing.T) {
 func TestSlowProgressIsNotStuck(t *testing.T) {
 	s := startServerOn(t, fstest.NewMem(), noTicks())
 	client, server := tcpPair(t)
-	c := newConn(s, server)
+	c := newConn(s, server, speaksText)
 	c.responder.init()
 	sent := make(chan error, 1)
 	go func() {
@@ -116,7 +116,7 @@ func TestFrameBehindAnswersThatWait(t *testing.T) {
 	if err := errors.Join(client.SetReadBuffer(4<<10), server.SetWriteBuffer(1)); err != nil {
 		t.Fatal(err)
 	}
-	c := newConn(s, server)
+	c := newConn(s, server, speaksText)
 	r := &c.responder
 	r.init()
 	junk, sent := make([]byte, 4<<10), 0

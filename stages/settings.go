@@ -37,7 +37,7 @@ func Settings() []Setting[Config] {
 		name("data", "Directory of the logs; created when it is not there.", func(c *Config) *string { return &c.Data }),
 		address("listen", "Address of the text protocol; port 0 takes a free one.", func(c *Config) *string { return &c.Listen }),
 		address("http", "Address of health and profiles; empty for none.", func(c *Config) *string { return &c.HTTP }),
-		address("kafka", "Address of the Kafka protocol; accepted, not served by this version.", func(c *Config) *string { return &c.Kafka }),
+		address("kafka", "Address of the Kafka protocol; port 0 takes a free one, empty for none.", func(c *Config) *string { return &c.Kafka }),
 		size("max_batch", "Largest payload of one BATCH or MSG request.", 1<<10, maxMessageBytes, func(c *Config) *int64 { return &c.MaxBatchBytes }),
 		orWord(count("descriptors", "Files and connections that the process may hold open, in all; auto: as many as the system allows it (ulimit -n). Files get at least half of them or 1024, whichever is less, then connections up to max_connections, then files again.", 1, descriptorsMost, descriptorCount), "auto", Auto, descriptorCount),
 		count("max_connections", "Connections at once, or fewer where descriptors do not suffice; more are answered OVERLOADED.", 1, 1<<20, func(c *Config) *int64 { return &c.MaxConnections }),
@@ -65,6 +65,9 @@ func Settings() []Setting[Config] {
 		orWord(span("stages.conn.idle_timeout", "A connection that has no request under way for so long is closed; none: never.", time.Second, 1000*time.Hour, func(c *Config) *time.Duration { return &c.Conn.IdleTimeout }), "none", None, idleTimeout),
 		span("stages.conn.peer_timeout", "A client whose machine answers nothing for so long is gone. Where write_timeout is longer, that decides of one with answers on their way: to the kernel it looks like one that reads nothing.", 4*time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.PeerTimeout }),
 		span("stages.conn.write_timeout", "A client that takes none of its answers for so long is closed.", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.WriteTimeout }),
+		size("stages.kafka.max_frame", "Largest Produce request of a Kafka client, all its batches together.", 1<<20, 127<<20, func(c *Config) *int64 { return &c.KafkaProtocol.MaxFrame }),
+		level("stages.kafka.acks_one", "What acks=1 of a Kafka client waits for: written or synced.", func(c *Config) *text.Ack { return &c.KafkaProtocol.AcksOne }),
+		level("stages.kafka.acks_all", "What acks=all of a Kafka client waits for: written or synced.", func(c *Config) *text.Ack { return &c.KafkaProtocol.AcksAll }),
 		count("stages.writer.count", "Writers; a log always belongs to exactly one.", 1, 64, func(c *Config) *int64 { return &c.Writer.Count }),
 		count("stages.writer.queue", "Commands that wait for one writer.", 1, 1<<20, func(c *Config) *int64 { return &c.Writer.Queue }),
 		size("stages.writer.buffer", "Bytes gathered into one write.", 4<<10, 64<<20, func(c *Config) *int64 { return &c.Writer.Buffer }),
@@ -202,6 +205,14 @@ func boolean(set, help string, field func(*Config) *bool) Setting[Config] {
 			*field(c) = v == "true"
 			return nil
 		},
+	}
+}
+
+func level(set, help string, field func(*Config) *text.Ack) Setting[Config] {
+	return Setting[Config]{
+		Name: set, Help: help,
+		Get: func(c *Config) string { return field(c).String() },
+		Set: func(c *Config, v string) error { return setAck(field(c), v) },
 	}
 }
 

@@ -29,6 +29,7 @@ type stats struct {
 	syncErrors  atomic.Int64
 	errors      [codes]atomic.Int64 // by text.Code
 	closed      [closings]atomic.Int64
+	kafka       kafkaStats
 }
 
 const codes = 32 // more than the protocol has
@@ -79,6 +80,7 @@ type Snapshot struct {
 	SyncErrors    int64            `json:"sync_errors"`
 	Errors        map[string]int64 `json:"errors"`
 	Closed        map[string]int64 `json:"closed"` // connections that the server closed by itself, by reason
+	Kafka         KafkaStats       `json:"kafka"`
 	Limits        LimitStats       `json:"limits"`
 	Files         FileStats        `json:"files"`
 	Send          SendStats        `json:"send"`
@@ -162,6 +164,7 @@ func (s *Server) snapshot() Snapshot {
 		Connections: st.connections.Load(), Subscribers: st.subscribers.Load(), Requests: st.requests.Load(),
 		Appends: st.appends.Load(), Writes: st.writes.Load(), Records: st.records.Load(), AppendedBytes: st.appendBytes.Load(),
 		Reads: st.reads.Load(), ReadBytes: st.readBytes.Load(), Syncs: st.syncs.Load(), SyncErrors: st.syncErrors.Load(),
+		Kafka:  st.kafka.snapshot(),
 		Limits: LimitStats{Descriptors: s.limits.Total, Connections: s.limits.Connections, Files: s.limits.Files + s.limits.Reserve}, Files: s.fileStats(),
 		Send: s.readers.snapshot(), Errors: map[string]int64{}, Closed: map[string]int64{}, Disk: s.admission.room.stats(), Scrub: s.scrubber.snapshot(),
 	}
@@ -257,6 +260,7 @@ func (s Snapshot) render(asJSON bool) []byte {
 			line("closed", fmt.Sprintf("reason=%s count=%d", why, n))
 		}
 	}
+	s.Kafka.lines(line)
 	line("limits", fmt.Sprintf("descriptors=%d connections=%d files=%d", s.Limits.Descriptors, s.Limits.Connections, s.Limits.Files))
 	line("files", s.Files.text())
 	line("send", s.Send.text())

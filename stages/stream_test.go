@@ -103,7 +103,7 @@ func pipe(t *testing.T, s *Server) net.Conn {
 	if err := client.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
-	newAcceptor(s).admit(server)
+	newAcceptor(s, s.listener, speaksText).admit(server)
 	return client
 }
 

@@ -79,7 +79,7 @@ func (p *parser) state() inputState {
 func (p *parser) take() *command {
 	cmd := p.spare
 	p.spare = nil
-	*cmd = command{conn: p.c, reply: p.c.completed, seq: p.seq, req: p.num}
+	*cmd = command{conn: p.c, reply: p.c.completed, seq: p.seq, req: p.num, kafka: cmd.kafka}
 	p.seq++
 	return cmd
 }

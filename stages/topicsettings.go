@@ -15,7 +15,7 @@ func TopicSettings() []Setting[TopicConfig] {
 			Name: "ack", Help: "Ack level of requests that name none: written or synced.",
 			Loss: "written: up to flush.ms (and one tick); synced: nothing that was acknowledged",
 			Get:  func(c *TopicConfig) string { return c.Ack.String() },
-			Set:  setAck,
+			Set:  func(c *TopicConfig, v string) error { return setAck(&c.Ack, v) },
 		},
 		size("segment.bytes", "Size at which the next segment is begun.", 16<<10, 4<<30, func(c *TopicConfig) *int64 { return &c.SegmentBytes }),
 		size("max.message.bytes", "Largest record batch.", 1<<10, maxMessageBytes, func(c *TopicConfig) *int64 { return &c.MaxBatch }),
@@ -72,12 +72,12 @@ var topicSettingsLater = []string{
 	"retention.records", "retention.segments", "compression.type", "visibility", "replicas", "min.insync.replicas",
 }
 
-func setAck(c *TopicConfig, v string) error {
+func setAck(a *text.Ack, v string) error {
 	switch v {
 	case "written":
-		c.Ack = text.AckWritten
+		*a = text.AckWritten
 	case "synced":
-		c.Ack = text.AckSynced
+		*a = text.AckSynced
 	case "replicated":
 		return fmt.Errorf("replicated is not supported yet: use written or synced")
 	default:

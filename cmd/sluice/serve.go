@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,9 +98,6 @@ func runServe(cmd *cobra.Command, o *serveOptions) error {
 	if err != nil {
 		return err
 	}
-	if conf.Kafka != "" {
-		log.Info("the Kafka listener is not built yet: nothing listens there", zap.String("kafka", conf.Kafka))
-	}
 	if err := printReady(cmd.OutOrStdout(), srv, conf.Config); err != nil {
 		return errors.Join(err, srv.Stop(cmd.Context()))
 	}
@@ -107,12 +105,9 @@ func runServe(cmd *cobra.Command, o *serveOptions) error {
 }
 
 func printReady(w io.Writer, srv *stages.Server, conf stages.Config) error {
-	http := srv.HTTPAddr()
-	if http == "" {
-		http = "none"
-	}
 	logs, took := srv.Opened()
-	_, err := fmt.Fprintf(w, "sluice %s ready: text %s, http %s, data %s, %d logs in %v\n", version, srv.Addr(), http, conf.Data, logs, took.Round(time.Millisecond))
+	_, err := fmt.Fprintf(w, "sluice %s ready: text %s, http %s, kafka %s, data %s, %d logs in %v\n", version,
+		srv.Addr(), cmp.Or(srv.HTTPAddr(), "none"), cmp.Or(srv.KafkaAddr(), "none"), conf.Data, logs, took.Round(time.Millisecond))
 	return err
 }
 

@@ -18,19 +18,19 @@ const patience = 3 * time.Minute
 
 // Server is a running `sluice serve`.
 type Server struct {
-	Text, HTTP string // where it listens; HTTP is "none" where it was told so
-	Cmd        *exec.Cmd
+	Text, HTTP, Kafka string // where it listens; HTTP and Kafka are "none" where it was told so
+	Cmd               *exec.Cmd
 
 	log   logBuffer
 	ended chan struct{} // closed when it has ended; then err is set
 	err   error
 }
 
-var readyLine = regexp.MustCompile(`^sluice \S+ ready: text (\S+), http (\S+), data `)
+var readyLine = regexp.MustCompile(`^sluice \S+ ready: text (\S+), http (\S+), kafka (\S+), data `)
 
 // Start runs bin serve on free ports, with args behind, and returns once it is ready.
 func Start(bin string, args ...string) (*Server, error) {
-	return StartCommand(exec.Command(bin, append([]string{"serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--kafka", ""}, args...)...))
+	return StartCommand(exec.Command(bin, append([]string{"serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--kafka", "127.0.0.1:0"}, args...)...))
 }
 
 // StartCommand runs a command that becomes a server, and returns once it is ready. The command's output is taken.
@@ -51,7 +51,7 @@ func StartCommand(cmd *exec.Cmd) (*Server, error) {
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
 			if m := readyLine.FindStringSubmatch(lines.Text()); m != nil && s.Text == "" {
-				s.Text, s.HTTP = m[1], m[2]
+				s.Text, s.HTTP, s.Kafka = m[1], m[2], m[3]
 				close(ready)
 			}
 		}
