@@ -26,7 +26,7 @@ func (l *Log) Room() (bytes int64, empty bool) {
 
 // Append stores p: whole, checked batches back to back, for which there was Room. It stamps base offsets and the epoch
 // into p itself, writes p with one call, and then shows it to readers. The records have offsets [first, next). With Dsync
-// they are durable, as all before them is. WRITER ONLY.
+// they are durable, as all before them is. Batches with sequences have been judged before. WRITER ONLY.
 //
 // Errors: ErrAsleep and ErrFailed (the log fell asleep or failed earlier, nothing was written); ErrNoSpace (nothing of p is in the file, proven by a
 // synced cut back; the log goes on); any other is the failure of this very write: the outcome is unknown, and the log
@@ -74,6 +74,10 @@ func (l *Log) Append(p []byte) (first, next uint64, err error) {
 	seg.end.Store(next)
 	sum := l.progress.written.Add(int64(n))
 	seg.written.set(end, sum)
+	if l.producers.sequences > 0 {
+		l.noteSequences(p)
+	}
+	l.handProducers(seg.base, end, sum)
 	l.next.Store(next) // last: readers load it first, so the bytes it promises are there
 	if l.opt.Dsync {
 		l.covered(seg, first, end, sum)
@@ -92,6 +96,7 @@ func (l *Log) write(f File, p []byte, pos int64) (int, error) {
 func (l *Log) stamp(seg *segment, p []byte, first uint64, pos int64) tail {
 	t := tail{spot: spot{pos, first}}
 	epoch := l.Epoch()
+	l.producers.sequences = 0
 	for rest := p; len(rest) > 0; {
 		h, err := batch.ParseHeader(rest)
 		if err != nil || h.Size > len(rest) {
@@ -99,6 +104,9 @@ func (l *Log) stamp(seg *segment, p []byte, first uint64, pos int64) tail {
 		}
 		batch.SetBase(rest, t.off, epoch)
 		seg.index.note(t.off-seg.base, t.pos, h.MaxTime, h.CRC)
+		if h.ProducerID >= 0 {
+			l.producers.sequences++
+		}
 		h.BaseOffset = t.off
 		t.step(h)
 		rest = rest[h.Size:]

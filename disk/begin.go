@@ -104,12 +104,13 @@ func (l *Log) mark() (m mark, moved bool) {
 	if st.prev != nil && m.base == st.active.base {
 		m.before = st.prev.size.Load()
 	}
-	m.visible = l.next.Load()
+	m.visible, m.knows = l.next.Load(), l.producers.there.Load()
 	i := p.marks.have.newest()
 	if i < 0 {
 		return m, true
 	}
 	have := p.marks.have.slot[i]
+	m.knows = m.knows || have.knows // also once the files are damaged, or nobody would miss them
 	return m, have.base != m.base || have.tail != m.tail
 }
 

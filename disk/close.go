@@ -19,6 +19,7 @@ func (l *Log) Close() error {
 	if l.Err() == nil && l.state.Load().active.live != nil {
 		errs = append(errs, l.settle())
 	}
+	l.closeProducers()
 	errs = append(errs, l.dropSpare(ByController))
 	l.list.Lock()
 	l.list.closed = true

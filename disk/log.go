@@ -22,7 +22,8 @@ type LogOptions struct {
 	SegmentBytes  int64       // a segment is rolled before it would pass this; default 256 MiB, at most 4 GiB
 	IndexInterval int64       // bytes of log between two entries of the index; default 4 KiB
 	Dsync         bool        // every append is durable when it returns
-	Clock         sched.Clock // measures Recovery.Took; default time.Now
+	Clock         sched.Clock // measures Recovery.Took, tells when producers appended; default time.Now
+	Producers     *Producers  // bounds what all logs know of producers; default: this one 10,000, for a day
 }
 
 // Log is one partition: a row of segments, of which the last is active. Each method's comment names the stage that may
@@ -35,9 +36,10 @@ type Log struct {
 	log     *zap.Logger
 	onClose func() // tells the store
 
-	rebuild  rebuild // roller only
-	progress progress
-	gaps     []Gap // fixed at opening
+	rebuild   rebuild // roller only
+	progress  progress
+	producers producerState
+	gaps      []Gap // fixed at opening
 
 	unreadable error // why nothing could be opened; fixed
 

@@ -35,7 +35,7 @@ func (l *Log) MaintenanceDue() bool {
 		return l.wakeDue()
 	}
 	st := l.state.Load()
-	return st.rollDue() || l.growDue(st.active) || l.spareDue(st)
+	return st.rollDue() || l.growDue(st.active) || l.spareDue(st) || l.producersDue()
 }
 
 // wakeDue: an append waits for the log to begin, or to wake.
@@ -74,13 +74,16 @@ func (l *Log) Maintain() (ready bool, err error) {
 	p := &l.progress
 	if l.wakeDue() {
 		p.wanted.Store(false) // before the work, so that what the writer asks for meanwhile is not forgotten
-		if err = l.rise(); err != nil {
+		if err = l.rise(); err == nil {
+			err = l.knowProducers()
+		}
+		if err != nil {
 			p.wanted.Store(true)
 		}
 	}
 	up := p.begun.Load() && l.awake()
 	var aside error // keeps no append waiting
-	if up {
+	if up && err == nil {
 		aside, err = l.prepare()
 	}
 	if l.failure.Load() == nil {
@@ -108,6 +111,9 @@ func (l *Log) prepare() (aside, err error) {
 	}
 	if l.failure.Load() == nil && l.spareDue(l.state.Load()) {
 		err = errors.Join(err, l.makeSpare())
+	}
+	if l.failure.Load() == nil {
+		aside = errors.Join(aside, l.storeHanded())
 	}
 	return aside, err
 }

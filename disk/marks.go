@@ -7,7 +7,7 @@ package disk
 //
 //	     0  8  magic "sluicemk"
 //	     8  4  version, 1
-//	    12  4  flags: 1 the log was closed in order, and nothing was appended since
+//	    12  4  flags: 1 the log was closed in order, and nothing was appended since; 2 it has a file of its producers
 //	    16  8  sequence number: the greater is the newer
 //	    24  8  base offset of the segment the mark is in
 //	    32  8  position in it, bytes: everything before is durable
@@ -39,6 +39,7 @@ const (
 	markBytes   = 88
 	slotApart   = 4096 // bytes: the largest sector of the disks in use
 	flagClean   = 1
+	flagKnows   = 2
 )
 
 // CheckpointBytes bounds what a log may hold unsynced, whatever its settings say, so that opening never scans much more.
@@ -60,6 +61,7 @@ func (t *tail) step(h batch.Header) {
 // mark is what one slot says.
 type mark struct {
 	clean   bool
+	knows   bool // of producers
 	seq     uint64
 	base    uint64
 	tail    tail
@@ -106,6 +108,9 @@ func appendMark(b []byte, m mark, dir string) []byte {
 	if m.clean {
 		flags = flagClean
 	}
+	if m.knows {
+		flags |= flagKnows
+	}
 	b = append(b, marksMagic...)
 	b = be.AppendUint32(b, markVersion)
 	b = be.AppendUint32(b, flags)
@@ -130,7 +135,7 @@ func parseMark(b []byte, dir string) (m mark, good bool) {
 		return mark{}, false
 	}
 	m = mark{
-		clean: be.Uint32(b[12:])&flagClean != 0, seq: be.Uint64(b[16:]), base: be.Uint64(b[24:]),
+		clean: be.Uint32(b[12:])&flagClean != 0, knows: be.Uint32(b[12:])&flagKnows != 0, seq: be.Uint64(b[16:]), base: be.Uint64(b[24:]),
 		tail: tail{
 			spot: spot{pos: int64(be.Uint64(b[32:])), off: be.Uint64(b[40:])},
 			last: int64(be.Uint64(b[48:])), crc: be.Uint32(b[72:]),

@@ -46,6 +46,9 @@ func (o LogOptions) withDefaults() (LogOptions, error) {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
+	if o.Producers == nil {
+		o.Producers = NewProducers(producersPerLog, 24*time.Hour)
+	}
 	if o.SegmentBytes < 0 || o.SegmentBytes > maxSegment {
 		return o, fmt.Errorf("disk: segment size %d is not between 1 and %d bytes", o.SegmentBytes, int64(maxSegment))
 	}
@@ -83,6 +86,7 @@ func openLog(fs FS, files *files, dir string, o LogOptions, log *zap.Logger) (*L
 	began := o.Clock()
 	p := opener{l: &Log{fs: fs, files: files, dir: dir, opt: o, log: log}, names: make(map[string]bool)}
 	p.l.progress.marks.dir = dir
+	p.l.producers.bound = o.Producers
 	if err := p.run(); err != nil {
 		return nil, p.rec, errors.Join(err, p.abandon())
 	}
@@ -111,6 +115,9 @@ func (p *opener) run() error {
 	if err := p.recover(); err != nil {
 		return err
 	}
+	if err := p.recoverProducers(); err != nil {
+		return err
+	}
 	p.closeSpare()
 	p.publish()
 	p.sleep()
@@ -132,6 +139,7 @@ func (p *opener) sleep() {
 
 // abandon closes what a failed opening had opened.
 func (p *opener) abandon() error {
+	p.l.producers.drop()
 	errs := []error{p.l.progress.marks.close(ByOpen)}
 	for _, s := range append(p.named, p.spare) {
 		if s != nil && s.live != nil {
@@ -190,7 +198,7 @@ func splitName(name string) (base uint64, ending string, ok bool) {
 // isOurs tells the names that a log makes: segment, index, cut bytes, and the small files.
 func isOurs(name string) bool {
 	switch strings.TrimSuffix(name, secondCopy) {
-	case epochsName, gapsName:
+	case epochsName, gapsName, producersName:
 		return true
 	}
 	_, ending, ok := splitName(name)

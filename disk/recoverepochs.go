@@ -79,7 +79,7 @@ func (r *epochRebuild) between(lo, hi int) error {
 
 // firstOf reads the header of a segment's first batch. False: there is no good one.
 func (r *epochRebuild) firstOf(s *segment) (h batch.Header, ok bool, err error) {
-	err = r.with(s, func(w *window) error {
+	err = r.p.look(s, func(w *window) error {
 		w.buf = make([]byte, batch.HeaderSize) // no more is wanted
 		h, err = w.header(0, s.base, maxOffset)
 		ok = err == nil
@@ -93,7 +93,7 @@ func (r *epochRebuild) firstOf(s *segment) (h batch.Header, ok bool, err error) 
 
 // walk goes over a segment's headers, as far as they lead, and notes each epoch where it begins.
 func (r *epochRebuild) walk(s *segment) error {
-	return r.with(s, func(w *window) error {
+	return r.p.look(s, func(w *window) error {
 		at := spot{0, s.base}
 		if s.unnamed { // nothing else says where it begins
 			b, err := w.peek(0, batch.HeaderSize)
@@ -127,9 +127,8 @@ func (r *epochRebuild) note(h batch.Header) {
 	}
 }
 
-// with opens a segment for a look; one that is missing has none.
-func (r *epochRebuild) with(s *segment, look func(*window) error) error {
-	p := r.p
+// look opens a segment for a look; one that is missing has none.
+func (p *opener) look(s *segment, look func(*window) error) error {
 	if s.live != nil {
 		w := p.window(s)
 		return look(&w)

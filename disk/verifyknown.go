@@ -17,7 +17,7 @@ type knownLog struct {
 
 // isState tells the names of the small files.
 func isState(name string) bool {
-	for _, ours := range []string{marksName, epochsName, epochsName + secondCopy, gapsName, gapsName + secondCopy} {
+	for _, ours := range []string{marksName, epochsName, epochsName + secondCopy, gapsName, gapsName + secondCopy, producersNames[0], producersNames[1]} {
 		if name == ours {
 			return true
 		}

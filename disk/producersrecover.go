@@ -1,0 +1,152 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"sluice/sched"
+	"sluice/wire/batch"
+)
+
+// producersLook is how far back opening reads when no snapshot of the producers is good, bytes: a segment of the usual size.
+const producersLook = defaultSegmentBytes
+
+// recoverProducers finds out what the log knew of its producers: the newest good snapshot, and the batches behind it. The
+// log's end is known by then. A log that can only be read needs none of it.
+func (p *opener) recoverProducers() error {
+	ps := &p.l.producers
+	had := p.names[producersNames[0]] || p.names[producersNames[1]] || p.marked && p.mark.knows
+	if !had || p.broken != nil || sched.Planted("forget-producers") {
+		return nil
+	}
+	ps.table = newProducerTable(ps.bound, p.l.opt.Clock)
+	s, err := p.newestSnapshot()
+	if err != nil {
+		return err
+	}
+	if s != nil {
+		ps.table.load(s)
+		ps.stored = s.at.off
+		ps.there.Store(true)
+		return p.replay(s.base, s.at.spot)
+	}
+	base, at := p.lookBack()
+	p.tell(producersName, fmt.Sprintf("no copy is good; made anew from the batches from offset %d on: what producers appended before is not known "+
+		"any more, and a batch of theirs that is sent again would be appended twice", at.off))
+	return p.replay(base, at)
+}
+
+// newestSnapshot reads both copies. One that is not good is the next to be written. Nil: there is none.
+func (p *opener) newestSnapshot() (newest *snapshot, err error) {
+	ps := &p.l.producers
+	for i := range producersNames {
+		s, err := loadSnapshot(p.l.fs, ByOpen, p.l.dir, i)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case errors.Is(err, errDamaged):
+			p.tell(producersNames[i], "it is damaged; the other copy is looked for")
+			continue
+		case err != nil:
+			return nil, err
+		}
+		if ok, err := p.about(s); err != nil {
+			return nil, err
+		} else if !ok {
+			p.tell(producersNames[i], "it is not about the log as it is now; the other copy is looked for")
+			continue
+		}
+		if newest == nil || s.at.off > newest.at.off {
+			newest, ps.turn = s, 1-i
+		}
+	}
+	return newest, nil
+}
+
+// about proves a snapshot by the batch in front of it. One whose segment is gone is believed as it is: only what lies
+// before the log's begin goes.
+func (p *opener) about(s *snapshot) (bool, error) {
+	if s.at.off > p.named[len(p.named)-1].end.Load() {
+		return false, nil
+	}
+	if s.base < p.named[0].base {
+		return true, nil
+	}
+	for _, seg := range p.named {
+		if seg.base != s.base {
+			continue
+		}
+		if s.at.pos == 0 {
+			return true, nil
+		}
+		ok := false
+		err := p.look(seg, func(w *window) error {
+			w.limit = min(w.limit, s.at.pos)
+			b, err := w.peek(s.at.last, batch.HeaderSize)
+			if err != nil {
+				return err
+			}
+			h, err := batch.ParseHeader(b)
+			ok = err == nil && h.CRC == s.at.crc && h.Next() == s.at.off && s.at.last+int64(h.Size) == s.at.pos
+			return nil
+		})
+		return ok, err
+	}
+	return false, nil
+}
+
+// lookBack is where to begin without a snapshot: a few segments before the end; or, if the last one is longer than that,
+// at the mark.
+func (p *opener) lookBack() (base uint64, at spot) {
+	last := p.named[len(p.named)-1]
+	if p.marked && p.mark.base == last.base {
+		base, at = last.base, p.mark.tail.spot
+	} else {
+		base, at = last.base, spot{last.size.Load(), last.end.Load()}
+	}
+	left := int64(producersLook)
+	for i := len(p.named) - 1; i >= 0; i-- {
+		s := p.named[i]
+		if left -= s.size.Load(); left < 0 {
+			break
+		}
+		base, at = s.base, spot{0, s.base}
+	}
+	return base, at
+}
+
+// replay takes up the batches from a spot in the segment of that base to the log's end.
+func (p *opener) replay(base uint64, at spot) error {
+	ps := &p.l.producers
+	now := ps.table.now()
+	for i, s := range p.named {
+		from := spot{0, s.base}
+		if s.base == base {
+			from = at
+		}
+		if i+1 < len(p.named) && p.named[i+1].base <= at.off || s.end.Load() <= at.off {
+			continue
+		}
+		size := s.size.Load()
+		var end tail
+		err := p.look(s, func(w *window) (err error) {
+			w.limit = size
+			end, err = p.walk(w, tail{spot: from}, func(_ tail, h batch.Header) {
+				if q, ok := sequenceOf(h); ok {
+					ps.table.note(q, h.BaseOffset, now)
+				}
+			})
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("read %s for what is known of the producers: %w", p.l.path(segmentName(s.base)), err)
+		}
+		ps.since -= end.pos - from.pos
+		if end.pos < size {
+			p.tell(producersName, fmt.Sprintf("what producers appended in the rest of %s is not known, as it is damaged",
+				p.l.place(s.base, end.pos)))
+		}
+	}
+	return nil
+}
