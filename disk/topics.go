@@ -179,11 +179,14 @@ func (s *Store) makeTopic(by By, t Topic) error {
 	return s.syncDir(by, topicsDir)
 }
 
+// ErrUnsettled comes with an error of ChangeTopic behind which it is not known what the directory says.
+var ErrUnsettled = errors.New("what it was could not be written back: the next start may find either")
+
 // ChangeTopic replaces the settings of a topic, durably; its id stays. A crash leaves the old ones or the new. On an error
-// they are the old ones; only if those cannot be written back may they be the new ones at the next start. Whoever adds
-// partitions opens their logs before: what topic.json counts, the directory has.
+// they are the old ones; only if those cannot be written back may they be the new ones at the next start (ErrUnsettled).
+// Whoever adds partitions opens their logs before: what topic.json counts, the directory has.
 //
-// Errors: fs.ErrNotExist, ErrNoSpace, I/O.
+// Errors: fs.ErrNotExist, ErrNoSpace, ErrUnsettled, I/O.
 func (s *Store) ChangeTopic(by By, name string, settings map[string]string) error {
 	old, err := s.readTopic(by, name)
 	if err != nil {
@@ -194,7 +197,7 @@ func (s *Store) ChangeTopic(by By, name string, settings map[string]string) erro
 		return nil
 	}
 	if undo := s.saveTopic(by, old); undo != nil {
-		err = errors.Join(err, fmt.Errorf("and what it was could not be written back, so that the next start may find either: %w", undo))
+		err = errors.Join(err, ErrUnsettled, undo)
 	}
 	return full(fmt.Errorf("change topic %s: %w", name, err))
 }

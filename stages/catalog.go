@@ -10,11 +10,15 @@ import (
 	"sluice/wire/text"
 )
 
-// topic is one topic of the catalog.
+// topic is one topic of the catalog, as it was when it was published; nothing in it
+// changes then. Partitions that are added make another value of it, with those that
+// were there and the new ones: so whoever goes through parts needs no lock.
 type topic struct {
-	name  string
-	conf  TopicConfig  // fixed once published
-	parts []*partition // fixed once published
+	name     string
+	id       disk.TopicID
+	conf     TopicConfig
+	settings map[string]string // what of conf is the topic's own, as it is stored
+	parts    []*partition
 
 	broken error // why it could not be read at the start; nil but for such a topic
 }
@@ -22,7 +26,7 @@ type topic struct {
 // partition is one log, with what each stage keeps about it. Fields are grouped
 // by the stage that owns them.
 type partition struct {
-	topic *topic
+	topic *topic // as it was when the partition was made: only how many there are may be old
 	id    int32
 	log   *disk.Log
 
@@ -116,38 +120,60 @@ func (p *partition) wake() {
 	}
 }
 
-// catalog is the topics by name. Anyone may look one up; only the controller
-// changes it, by publishing a new map.
+// catalog is the topics by name and by id. Anyone may look one up; only the
+// controller changes it, by publishing new maps.
 type catalog struct {
-	topics atomic.Pointer[map[string]*topic]
+	published atomic.Pointer[topics]
+}
+
+// topics are the same in both maps, but for those without an id.
+type topics struct {
+	named map[string]*topic
+	byID  map[disk.TopicID]*topic
 }
 
 func newCatalog() *catalog {
 	c := new(catalog)
-	c.topics.Store(&map[string]*topic{})
+	c.published.Store(new(topics))
 	return c
 }
 
 // find returns the partition, or nil.
 func (c *catalog) find(name []byte, id int32) *partition {
-	t := (*c.topics.Load())[string(name)]
-	if t == nil || int(id) >= len(t.parts) {
+	return c.published.Load().named[string(name)].partition(id)
+}
+
+// findID returns the partition of the topic that has this id, or nil.
+func (c *catalog) findID(topic disk.TopicID, id int32) *partition {
+	return c.byID(topic).partition(id)
+}
+
+// byID returns the topic that has this id, or nil; also for the zero id.
+func (c *catalog) byID(id disk.TopicID) *topic { return c.published.Load().byID[id] }
+
+// partition is nil where there is none, or no topic.
+func (t *topic) partition(id int32) *partition {
+	if t == nil || id < 0 || int(id) >= len(t.parts) {
 		return nil
 	}
 	return t.parts[id]
 }
 
 // all returns the topics now. The map must not be changed.
-func (c *catalog) all() map[string]*topic { return *c.topics.Load() }
+func (c *catalog) all() map[string]*topic { return c.published.Load().named }
 
 func (c *catalog) publish(change func(map[string]*topic)) {
-	old := c.all()
-	m := make(map[string]*topic, len(old)+1)
-	for k, v := range old {
-		m[k] = v
+	next := &topics{named: maps.Clone(c.all()), byID: make(map[disk.TopicID]*topic)}
+	if next.named == nil {
+		next.named = make(map[string]*topic)
 	}
-	change(m)
-	c.topics.Store(&m)
+	change(next.named)
+	for _, t := range next.named {
+		if !t.id.IsZero() {
+			next.byID[t.id] = t
+		}
+	}
+	c.published.Store(next)
 }
 
 // String is the partition as requests name it.
@@ -156,9 +182,17 @@ func (p *partition) String() string {
 }
 
 // has tells whether the topic exists, whatever the partition.
-func (c *catalog) has(name []byte) bool { return (*c.topics.Load())[string(name)] != nil }
+func (c *catalog) has(name []byte) bool { return c.all()[string(name)] != nil }
 
-// topics is the body of TOPICS.
+// partitions counts those that the topic has by now.
+func (c *catalog) partitions(t *topic) int {
+	if now := c.all()[t.name]; now != nil && now.id == t.id {
+		return len(now.parts)
+	}
+	return len(t.parts) // it was dropped
+}
+
+// list is the body of TOPICS.
 func (c *catalog) list() []byte {
 	var b []byte
 	all := c.all()

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sluice/disk"
 	"sluice/sched"
 	"sluice/wire/text"
 )
@@ -79,7 +80,9 @@ type readRequest struct {
 // rare, so they may allocate.
 type adminRequest struct {
 	topic    string
+	id       disk.TopicID // DROP: of no topic but this one; zero: of the one that has the name
 	settings [][2]string
+	dry      bool // CREATE, ALTER: only tell whether it could be done
 	json     bool
 }
 

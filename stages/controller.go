@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +15,7 @@ import (
 	"sluice/wire/text"
 )
 
-// controller owns the catalog of topics: it alone creates and drops them. In:
+// controller owns the catalog of topics: it alone creates, changes and drops them. In:
 // control commands from the connections. Out: the same, answered. Ends when its
 // inbox is closed.
 type controller struct {
@@ -34,13 +35,15 @@ func (c *controller) Run(context.Context) error {
 			if cmd.err = c.srv.admission.refusal(); cmd.err != nil {
 				break // it will not be appended: then it makes no topic either
 			}
-			if cmd.err = c.create(cmd.admin.topic, nil); cmd.err != nil && cmd.err.Code == text.CodeExists {
+			if cmd.err = c.create(cmd.admin); cmd.err != nil && cmd.err.Code == text.CodeExists {
 				cmd.err = nil // two connections had the same first message
 			}
 		case text.VerbCreate:
-			cmd.err = c.create(cmd.admin.topic, cmd.admin.settings)
+			cmd.err = c.create(cmd.admin)
+		case text.VerbAlter:
+			cmd.err = c.alter(cmd.admin)
 		case text.VerbDrop:
-			cmd.err = c.drop(cmd.admin.topic)
+			cmd.err = c.drop(cmd.admin)
 		default:
 			panic(fmt.Sprintf("BUG: controller got %s", cmd.verb))
 		}
@@ -49,40 +52,120 @@ func (c *controller) Run(context.Context) error {
 	return nil
 }
 
-func (c *controller) create(name string, settings [][2]string) *text.Error {
+func (c *controller) create(ask *adminRequest) *text.Error {
+	name := ask.topic
 	if c.srv.catalog.has([]byte(name)) {
 		return &text.Error{Code: text.CodeExists, Skip: -1, Text: "topic " + name + " exists already"}
 	}
 	conf := c.srv.conf.Topic
 	explicit := map[string]string{}
-	for _, s := range settings {
+	for _, s := range ask.settings {
 		if e := applySetting(&conf, s[0], s[1]); e != nil {
 			return e
 		}
 		explicit[s[0]] = s[1]
 	}
 	explicit["partitions"] = strconv.FormatInt(conf.Partitions, 10) // a later default must not change what is on disk
-	if c.srv.partitions()+conf.Partitions > c.srv.conf.MaxPartitions {
-		return &text.Error{Code: text.CodeOverloaded, Skip: -1, Text: fmt.Sprintf("this server holds at most %d partitions (max_partitions)", c.srv.conf.MaxPartitions)}
+	if e := c.tooMany(conf.Partitions); e != nil || ask.dry {
+		return e
 	}
 	if err := c.srv.store.CreateTopic("controller", name, explicit); err != nil {
 		return storeError("create topic "+name, err)
 	}
 	t := newTopic(name, conf)
-	if err := c.srv.makeLogs(t); err != nil {
+	t.id, t.settings = c.srv.store.TopicID(name), explicit
+	if err := c.srv.makeLogs(t.parts); err != nil {
 		if undo := c.srv.store.DropTopic("controller", name); undo != nil {
 			c.srv.log.Error("a topic that could not be created is half there, until the next start", zap.String("topic", name), zap.Error(undo))
 		}
 		c.letGo(c.srv.roller.in, t.parts[0]) // those of its logs that were made held places among the awake ones
 		return storeError("create topic "+name, err)
 	}
-	c.srv.place(t)
-	c.srv.adopt(t)
+	c.srv.place(t.parts)
+	c.srv.adopt(t, t.parts)
 	return nil
 }
 
+// tooMany refuses more partitions than the server may hold.
+func (c *controller) tooMany(more int64) *text.Error {
+	if c.srv.partitions()+more > c.srv.conf.MaxPartitions {
+		return &text.Error{Code: text.CodeOverloaded, Skip: -1, Text: fmt.Sprintf("this server holds at most %d partitions (max_partitions)", c.srv.conf.MaxPartitions)}
+	}
+	return nil
+}
+
+// alter adds partitions to a topic. Their logs come first: until topic.json counts
+// them too nobody knows of them, so a crash leaves the old number or the new.
+func (c *controller) alter(ask *adminRequest) *text.Error {
+	t := c.srv.catalog.all()[ask.topic]
+	if t == nil {
+		return noTopic([]byte(ask.topic), 0)
+	}
+	if t.broken != nil {
+		return t.parts[0].broken
+	}
+	n, e := partitionsFor(t, ask.settings)
+	if e != nil || n == int64(len(t.parts)) {
+		return e
+	}
+	if e := c.tooMany(n - int64(len(t.parts))); e != nil || ask.dry {
+		return e
+	}
+	g := t.grown(n)
+	g.settings["partitions"] = strconv.FormatInt(n, 10)
+	added := g.parts[len(t.parts):]
+	err := c.srv.makeLogs(added)
+	if err == nil {
+		if err = c.srv.store.ChangeTopic("controller", t.name, g.settings); err != nil {
+			err = errors.Join(err, closeLogs(added))
+		}
+	}
+	if err != nil {
+		c.unmake(added, err)
+		return storeError("add partitions to topic "+t.name, err)
+	}
+	c.srv.place(added)
+	c.srv.adopt(g, added)
+	return nil
+}
+
+// partitionsFor is how many partitions an ALTER asks for.
+func partitionsFor(t *topic, settings [][2]string) (int64, *text.Error) {
+	conf := t.conf
+	for _, s := range settings {
+		e := applySetting(&conf, s[0], s[1])
+		switch {
+		case e != nil:
+			return 0, e
+		case s[0] != "partitions":
+			return 0, badSetting(s[0], "not supported yet: ALTER changes partitions only")
+		case conf.Partitions < int64(len(t.parts)):
+			return 0, badSetting(s[0], fmt.Sprintf("the topic has %d, and none can be taken away: their records would go with them", len(t.parts)))
+		}
+	}
+	return conf.Partitions, nil
+}
+
+// unmake removes what there is of partitions that could not be added; their logs are
+// closed. Where the next start may find them counted they stay: they hold no records.
+func (c *controller) unmake(parts []*partition, why error) {
+	c.letGo(c.srv.roller.in, parts[0]) // as in create
+	if errors.Is(why, disk.ErrUnsettled) {
+		return
+	}
+	for _, p := range parts {
+		if err := c.srv.store.RemoveLog("controller", p.topic.name, int(p.id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			c.srv.log.Warn("the empty log of a partition that could not be added is left behind, and taken when it is tried again", zap.Stringer("log", p), zap.Error(err))
+		}
+	}
+}
+
+func badSetting(name, why string) *text.Error {
+	return &text.Error{Code: text.CodeBadSetting, Skip: -1, Fields: []text.Field{{Name: "name", Value: name}}, Text: why}
+}
+
 func applySetting(conf *TopicConfig, name, value string) *text.Error {
-	e := &text.Error{Code: text.CodeBadSetting, Skip: -1, Fields: []text.Field{{Name: "name", Value: name}}}
+	e := badSetting(name, "")
 	s, ok := Find(TopicSettings(), name)
 	switch {
 	case ok:
@@ -119,9 +202,10 @@ func storeError(what string, err error) *text.Error {
 
 // drop takes the topic out of the catalog, has every stage let go of its logs,
 // then removes the files.
-func (c *controller) drop(name string) *text.Error {
+func (c *controller) drop(ask *adminRequest) *text.Error {
+	name := ask.topic
 	t := c.srv.catalog.all()[name]
-	if t == nil {
+	if t == nil || !ask.id.IsZero() && ask.id != t.id {
 		return noTopic([]byte(name), 0)
 	}
 	c.srv.catalog.publish(func(m map[string]*topic) { delete(m, name) })

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,7 +58,7 @@ func (s *Server) open() error {
 	}
 	var jobs []openJob
 	for _, t := range topics {
-		jobs = append(jobs, s.jobs(t)...)
+		jobs = append(jobs, openJobs(t.parts)...)
 	}
 	s.opening.all.Store(int64(len(jobs)))
 	s.openLogs(jobs, s.opening.step)
@@ -67,7 +69,7 @@ func (s *Server) open() error {
 	}
 	s.catalog.publish(func(m map[string]*topic) {
 		for _, t := range topics {
-			s.place(t)
+			s.place(t.parts)
 			m[t.name] = t
 		}
 	})
@@ -91,8 +93,9 @@ func (s *Server) load() (topics []*topic, err error) {
 	stored, err := s.store.Topics("open")
 	for _, st := range stored {
 		conf, err := s.confOf(st)
-		topics = append(topics, newTopic(st.Name, conf))
-		topics[len(topics)-1].broken = err
+		t := newTopic(st.Name, conf)
+		t.id, t.settings, t.broken = st.ID, st.Settings, err
+		topics = append(topics, t)
 	}
 	if err != nil {
 		left, err := s.store.LeftOut("open", stored)
@@ -131,9 +134,9 @@ type openJob struct {
 	err  error
 }
 
-func (s *Server) jobs(t *topic) []openJob {
-	jobs := make([]openJob, len(t.parts))
-	for i, p := range t.parts {
+func openJobs(parts []*partition) []openJob {
+	jobs := make([]openJob, len(parts))
+	for i, p := range parts {
 		jobs[i].part = p
 	}
 	return jobs
@@ -161,18 +164,23 @@ func (s *Server) openLogs(jobs []openJob, step func()) {
 	_ = g.Wait() // none of them returns an error
 }
 
-// makeLogs makes the logs of a new topic: all of them, or none.
-func (s *Server) makeLogs(t *topic) error {
-	jobs := s.jobs(t)
+// makeLogs makes the logs of new partitions: all of them, or none.
+func (s *Server) makeLogs(parts []*partition) error {
+	jobs := openJobs(parts)
 	s.openLogs(jobs, func() {})
 	var err error
 	for i := range jobs {
 		err = errors.Join(err, jobs[i].err)
 	}
-	if err == nil {
-		return nil
+	if err != nil {
+		err = errors.Join(err, closeLogs(parts))
 	}
-	for _, p := range t.parts {
+	return err
+}
+
+// closeLogs closes those that are open.
+func closeLogs(parts []*partition) (err error) {
+	for _, p := range parts {
 		if p.log != nil {
 			err = errors.Join(err, p.log.Close())
 		}
@@ -211,24 +219,39 @@ func (s *Server) breakLog(p *partition, why error) {
 // newTopic makes a topic whose logs are not open yet.
 func newTopic(name string, conf TopicConfig) *topic {
 	t := &topic{name: name, conf: conf}
-	for id := range int32(conf.Partitions) {
+	t.parts = newPartitions(t, 0)
+	return t
+}
+
+// grown is the topic with n partitions, of which the logs of those that it has not yet
+// are not open.
+func (t *topic) grown(n int64) *topic {
+	g := &topic{name: t.name, id: t.id, conf: t.conf, settings: maps.Clone(t.settings)}
+	g.conf.Partitions = n
+	g.parts = append(slices.Clip(t.parts), newPartitions(g, int32(len(t.parts)))...)
+	return g
+}
+
+// newPartitions makes those of the topic from a number on.
+func newPartitions(t *topic, from int32) (parts []*partition) {
+	for id := from; id < int32(t.conf.Partitions); id++ {
 		p := &partition{topic: t, id: id}
 		p.maintain.cmd = command{op: opMaintain, part: p}
 		p.advance.cmd = command{op: opAdvance, part: p}
 		p.sync.cmd = command{op: opSync, part: p}
-		t.parts = append(t.parts, p)
+		parts = append(parts, p)
 	}
-	return t
+	return parts
 }
 
-// place gives each log of the topic to the writer and the flusher that it belongs
-// to from now on. Only the start and the controller call it.
-func (s *Server) place(t *topic) {
-	writers := s.writers[:s.conf.Writer.Count]
-	if t.conf.Sync == SyncDsync {
-		writers = s.writers[s.conf.Writer.Count:]
-	}
-	for _, p := range t.parts {
+// place gives each log to the writer and the flusher that it belongs to from now on.
+// Only the start and the controller call it.
+func (s *Server) place(parts []*partition) {
+	for _, p := range parts {
+		writers := s.writers[:s.conf.Writer.Count]
+		if p.topic.conf.Sync == SyncDsync {
+			writers = s.writers[s.conf.Writer.Count:]
+		}
 		p.writer = writers[s.placed%int64(len(writers))]
 		p.flusher = s.flushers[s.placed%int64(len(s.flushers))]
 		s.placed++

@@ -28,7 +28,7 @@ func (p *parser) other() error {
 		} else {
 			p.tail = cmd
 		}
-	case text.VerbCreate, text.VerbDrop, text.VerbTopics, text.VerbStats:
+	case text.VerbCreate, text.VerbAlter, text.VerbDrop, text.VerbTopics, text.VerbStats:
 		cmd.admin = &adminRequest{topic: string(req.Topic), json: req.JSON}
 		for _, s := range req.Settings {
 			cmd.admin.settings = append(cmd.admin.settings, [2]string{string(s.Name), s.Decoded()})
@@ -40,7 +40,7 @@ func (p *parser) other() error {
 	switch req.Verb {
 	case text.VerbClose:
 		return errClosing
-	case text.VerbCreate, text.VerbDrop:
+	case text.VerbCreate, text.VerbAlter, text.VerbDrop:
 		return p.await()
 	}
 	return nil

@@ -120,9 +120,9 @@ func newServer(conf Config, log *zap.Logger, fs disk.FS, store *disk.Store, limi
 	return s
 }
 
-// adopt publishes a topic whose logs are open.
-func (s *Server) adopt(t *topic) {
-	for _, p := range t.parts {
+// adopt publishes a topic whose logs are open; the flushers did not know of those in parts.
+func (s *Server) adopt(t *topic, parts []*partition) {
+	for _, p := range parts {
 		p.flusher.in <- &command{op: opAdopt, part: p}
 	}
 	s.catalog.publish(func(m map[string]*topic) { m[t.name] = t })
@@ -149,7 +149,7 @@ func (s *Server) start() {
 	}
 	s.controlGroup.Go("controller", s.controller.Run)
 	for _, t := range s.catalog.all() {
-		s.adopt(t)
+		s.adopt(t, t.parts)
 	}
 	s.startTicks(ctx)
 	s.opening.over.Store(true)

@@ -124,7 +124,7 @@ func (r *responder) answer(ctx context.Context, cmd *command) {
 		if r.send(cmd, cmd.part.flusher.in) {
 			r.out = text.AppendEOL(text.AppendUint(text.AppendOK(r.out), "synced", cmd.durable))
 		}
-	case text.VerbCreate, text.VerbDrop:
+	case text.VerbCreate, text.VerbAlter, text.VerbDrop:
 		cmd.op = opControl
 		if r.send(cmd, r.c.srv.controller.in) {
 			r.ok()
@@ -215,7 +215,7 @@ func (r *responder) head(p *partition) {
 	b = text.AppendUint(b, "segment", info.ActiveBase)
 	b = text.AppendInt(b, "segments", int64(info.Segments))
 	b = text.AppendInt(b, "bytes", info.Bytes)
-	b = text.AppendInt(b, "partitions", int64(len(p.topic.parts)))
+	b = text.AppendInt(b, "partitions", int64(r.c.srv.catalog.partitions(p.topic)))
 	r.out = text.AppendEOL(b)
 }
 

@@ -191,7 +191,7 @@ func TestD1DropOfLogThatWasWoken(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() { _ = srv.roller.Run(t.Context()) }) // never returns an error
 		wg.Go(func() {
-			if e := newController(ControllerConfig{}, srv).drop("dropped"); e != nil {
+			if e := newController(ControllerConfig{}, srv).drop(&adminRequest{topic: "dropped"}); e != nil {
 				t.Error(e)
 			}
 		})

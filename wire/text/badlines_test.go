@@ -9,7 +9,7 @@ type badLine struct {
 	close bool
 }
 
-const verbHint = ": use PING, HELLO, MSG, BATCH, READ, FETCH, TAIL, HEAD, FLUSH, TOPICS, CREATE, DROP, STATS, CLOSE or SHUTDOWN"
+const verbHint = ": use PING, HELLO, MSG, BATCH, READ, FETCH, TAIL, HEAD, FLUSH, TOPICS, CREATE, ALTER, DROP, STATS, CLOSE or SHUTDOWN"
 
 var badLines = []badLine{
 	{"", CodeBadCommand, "empty line: send a request", -1, true},
@@ -159,7 +159,13 @@ var badLines = []badLine{
 	{"CLOSE 1", CodeBadCommand, `CLOSE: unknown argument "1": use CLOSE`, -1, true},
 	{"CLOSE x=1", CodeBadCommand, `CLOSE: unknown name "x": use CLOSE`, -1, true},
 	{"SHUTDOWN now", CodeBadCommand, `SHUTDOWN: unknown argument "now": use SHUTDOWN`, -1, true},
-	{"ALTER t a=1", CodeBadCommand, "not supported yet: ALTER", -1, true},
+	{"ALTER", CodeBadCommand, "ALTER: missing topic: use ALTER topic name=value ...", -1, true},
+	{"ALTER t", CodeBadCommand, "ALTER: missing name=value: use ALTER topic name=value ...", -1, true},
+	{"ALTER t/1 a=1", CodeBadTopic, `ALTER: topic "t/1" has a partition: ALTER takes the topic alone`, -1, false},
+	{"ALTER t a=1 a=2", CodeBadCommand, `ALTER: name "a" given twice: use ALTER topic name=value ...`, -1, true},
+	{"ALTER t =1", CodeBadCommand, `ALTER: missing name before "=1": use ALTER topic name=value ...`, -1, true},
+	{"ALTER t a=%zz", CodeBadCommand, `ALTER: bad value "a=%25zz": percent-encode with % and two hex digits`, -1, true},
+	{"ALTER t u", CodeBadCommand, `ALTER: unknown argument "u": use ALTER topic name=value ...`, -1, true},
 	{"TRUNCATE", CodeBadCommand, "not supported yet: TRUNCATE", -1, true},
 	{"PRODUCER", CodeBadCommand, "not supported yet: PRODUCER", -1, true},
 	{"COMMIT", CodeBadCommand, "not supported yet: COMMIT", -1, true},

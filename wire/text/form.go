@@ -5,7 +5,7 @@ type form struct {
 	usage    string
 	args     [2]arg
 	required int     // so many of args must be there
-	names    nameSet // CREATE has any names instead
+	names    nameSet // CREATE and ALTER have any names instead
 }
 
 // arg is what an argument, a word without a name, stands for.
@@ -121,10 +121,11 @@ var forms = [len(verbNames)]form{
 	VerbFlush:    {usage: "FLUSH topic", args: [2]arg{argTopic}, required: 1},
 	VerbTopics:   {usage: "TOPICS"},
 	VerbCreate:   {usage: "CREATE topic [name=value ...]", args: [2]arg{argBare}, required: 1},
+	VerbAlter:    {usage: "ALTER topic name=value ...", args: [2]arg{argBare}, required: 1},
 	VerbDrop:     {usage: "DROP topic", args: [2]arg{argBare}, required: 1},
 	VerbStats:    {usage: "STATS [format=text or json]", names: names(nameFormat)},
 	VerbClose:    {usage: "CLOSE"},
 	VerbShutdown: {usage: "SHUTDOWN"},
 }
 
-const builtVerbs = "PING, HELLO, MSG, BATCH, READ, FETCH, TAIL, HEAD, FLUSH, TOPICS, CREATE, DROP, STATS, CLOSE or SHUTDOWN"
+const builtVerbs = "PING, HELLO, MSG, BATCH, READ, FETCH, TAIL, HEAD, FLUSH, TOPICS, CREATE, ALTER, DROP, STATS, CLOSE or SHUTDOWN"

@@ -56,7 +56,7 @@ func (p *parser) parse() *Error {
 		switch word := p.line[start:end]; {
 		case equals < 0:
 			e = p.argument(word)
-		case p.r.Verb == VerbCreate:
+		case p.r.Verb == VerbCreate || p.r.Verb == VerbAlter:
 			e = p.setting(word, equals-start)
 		default:
 			e = p.option(word, equals-start)
@@ -212,6 +212,9 @@ func (p *parser) finish() *Error {
 	r := p.r
 	if p.args < p.form.required {
 		return p.misuse("missing " + argWords[p.form.args[p.args]])
+	}
+	if r.Verb == VerbAlter && len(r.Settings) == 0 {
+		return p.misuse("missing name=value")
 	}
 	if r.Key > 0 && r.Value > math.MaxInt64-r.Key {
 		return p.bad("key and n are more than 9223372036854775807 bytes together: send less")

@@ -32,8 +32,10 @@ func from(v Verb, kind FromKind, value int64) func(*Request) {
 	return onTopic(v, func(r *Request) { r.From = From{kind, value} })
 }
 
-func settings(pairs ...string) func(*Request) {
-	return onTopic(VerbCreate, func(r *Request) {
+func settings(pairs ...string) func(*Request) { return settingsOf(VerbCreate, pairs...) }
+
+func settingsOf(v Verb, pairs ...string) func(*Request) {
+	return onTopic(v, func(r *Request) {
 		for i := 0; i < len(pairs); i += 2 {
 			r.Settings = append(r.Settings, Pair{[]byte(pairs[i]), []byte(pairs[i+1])})
 		}
@@ -126,6 +128,8 @@ var fineLines = []fineLine{
 	{"CREATE t", settings(), -1},
 	{"CREATE t ack=synced", settings("ack", "synced"), -1},
 	{"CREATE t a= A=b=c x%y=%41", settings("a", "", "A", "b=c", "x%y", "%41"), -1},
+	{"ALTER t partitions=4", settingsOf(VerbAlter, "partitions", "4"), -1},
+	{"alter t a= b=%41", settingsOf(VerbAlter, "a", "", "b", "%41"), -1},
 	{"DROP t", onTopic(VerbDrop, nil), -1},
 	{"STATS", verb(VerbStats), -1},
 	{"STATS format=text", verb(VerbStats), -1},

@@ -5,10 +5,10 @@ import "time"
 // MaxLine is the length of the longest request line, bytes, its EOL included. Answers keep to it too.
 const MaxLine = 4096
 
-// MaxPairs is how many settings one CREATE may have.
+// MaxPairs is how many settings one CREATE or ALTER may have.
 const MaxPairs = 32
 
-// Pair is a name=value of CREATE. Both are views of the line; the value is percent-encoded still, as most are never
+// Pair is a name=value of CREATE or ALTER. Both are views of the line; the value is percent-encoded still, as most are never
 // looked at twice and decoding allocates. Decoded gives the value itself.
 type Pair struct{ Name, Value []byte }
 
@@ -39,7 +39,7 @@ type Request struct {
 	JSON                     bool // STATS format=json
 
 	Client   []byte // HELLO, percent-encoded still: see ClientName
-	Settings []Pair // CREATE; in the line's order, no name twice
+	Settings []Pair // CREATE, ALTER; in the line's order, no name twice
 
 	pairs [MaxPairs]Pair
 }
