@@ -32,7 +32,7 @@ func startSluice(ctx context.Context, bin, data string, args ...string) (*proc, 
 
 // serve starts bin/sluice on free ports, with args behind.
 func serve(ctx context.Context, bin, data string, args ...string) (*proc, error) {
-	return serveCmd(ctx, exec.Command(bin, append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"}, args...)...), readyLine)
+	return serveCmd(ctx, exec.Command(bin, append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--kafka", ""}, args...)...), readyLine)
 }
 
 // serveCmd starts a command that becomes bin/sluice. ready finds its address.

@@ -53,7 +53,7 @@ func (w spread) run(ctx context.Context, s suite) (t tally, cpu time.Duration, e
 // serve starts a server with so many descriptors and no more.
 func (w spread) serve(ctx context.Context, bin, dir string) (*proc, error) {
 	return serveCmd(ctx, exec.Command("sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, w.files),
-		bin, "serve", "--data", dir, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"), readyLine)
+		bin, "serve", "--data", dir, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--kafka", ""), readyLine)
 }
 
 // empty is the memory of a server without topics, a moment after its start.
