@@ -2,12 +2,152 @@ package stages
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"sluice/wire/kafka"
+	"sluice/wire/text"
 )
+
+// kafkaNode is the number under which clients know this server: broker, controller, leader
+// and only replica of everything.
+const kafkaNode = 0
 
 // kafkaAdmin answers what is about topics and the server itself. An ApiVersions of a version
 // that is not served has version -1; its answer has version 0.
 func (r *responder) kafkaAdmin(_ context.Context, _ *command, req kmsg.Request) kmsg.Response {
-	return req.ResponseKind()
+	switch req := req.(type) {
+	case *kmsg.ApiVersionsRequest:
+		return r.apiVersions(req)
+	case *kmsg.MetadataRequest:
+		return r.metadata(req)
+	}
+	panic(fmt.Sprintf("BUG: nobody carries out %T", req))
+}
+
+// apiVersions tells what is served. A client whose version is not hears of the versions of
+// this request alone, which is what Kafka tells it too.
+func (r *responder) apiVersions(req *kmsg.ApiVersionsRequest) kmsg.Response {
+	resp := &kmsg.ApiVersionsResponse{Version: max(req.Version, 0)}
+	resp.Default()
+	for _, v := range kafka.Served() {
+		if req.Version >= 0 || v.Key == kafka.ApiVersions {
+			resp.ApiKeys = append(resp.ApiKeys, kmsg.ApiVersionsResponseApiKey{ApiKey: int16(v.Key), MinVersion: v.Min, MaxVersion: v.Max})
+		}
+	}
+	switch {
+	case req.Version < 0:
+		resp.ErrorCode = int16(kafka.UnsupportedVersion)
+	case req.Version >= 5 && (req.ClusterID == nil) != (req.NodeID < 0):
+		resp.ErrorCode = int16(kafka.InvalidRequest)
+	case req.Version >= 5 && req.ClusterID != nil && (*req.ClusterID != r.c.srv.store.ClusterID() || req.NodeID != kafkaNode):
+		resp.ErrorCode = int16(kafka.RebootstrapRequired) // it believes to talk to another server, which was at this address before
+	}
+	return resp
+}
+
+// metadata tells where the server is, and which topics it has. Where the client allows it,
+// and the configuration does, it makes those that are asked for by name: at once, so that
+// nobody has to ask again.
+func (r *responder) metadata(req *kmsg.MetadataRequest) kmsg.Response {
+	resp := req.ResponseKind().(*kmsg.MetadataResponse)
+	host, port := r.c.kafkaAddress()
+	cluster := r.c.srv.store.ClusterID()
+	resp.Brokers = []kmsg.MetadataResponseBroker{{NodeID: kafkaNode, Host: host, Port: port}}
+	resp.ClusterID, resp.ControllerID = &cluster, kafkaNode
+	if req.Topics == nil || req.Version == 0 && len(req.Topics) == 0 {
+		all := r.c.srv.catalog.all()
+		for _, name := range slices.Sorted(maps.Keys(all)) {
+			resp.Topics = append(resp.Topics, metadataOf(all[name]))
+		}
+		return resp
+	}
+	create := r.c.srv.conf.AutoCreate && (req.Version < 4 || req.AllowAutoTopicCreation)
+	told := make(map[string]bool, len(req.Topics)) // each once: an answer is larger than what asks for it
+	for i := range req.Topics {
+		ask := &req.Topics[i]
+		key := string(ask.TopicID[:])
+		if ask.Topic != nil {
+			key = "/" + *ask.Topic
+		}
+		if !told[key] {
+			told[key] = true
+			resp.Topics = append(resp.Topics, r.topicMetadata(ask, req.Version, create))
+		}
+	}
+	return resp
+}
+
+// topicMetadata is what is told of one topic that was asked for.
+func (r *responder) topicMetadata(ask *kmsg.MetadataRequestTopic, version int16, create bool) kmsg.MetadataResponseTopic {
+	var e *text.Error
+	t, code := r.c.srv.catalog.byID(ask.TopicID), kafka.UnknownTopicID
+	switch {
+	case ask.Topic != nil:
+		t, e = r.topicNamed(*ask.Topic, create)
+		if e != nil {
+			code = kafkaErrorOf(e).code
+		}
+	case version < 12: // Kafka's brokers can't yet find a topic by its id there, and no client asks
+		t, code = nil, kafka.InvalidRequest
+	}
+	if t != nil {
+		return metadataOf(t)
+	}
+	m := kmsg.NewMetadataResponseTopic()
+	m.Topic, m.TopicID, m.ErrorCode = ask.Topic, ask.TopicID, int16(code)
+	return m
+}
+
+// topicNamed finds a topic, and makes it where that is allowed.
+func (r *responder) topicNamed(name string, create bool) (*topic, *text.Error) {
+	if t := r.c.srv.catalog.all()[name]; t != nil {
+		return t, nil
+	}
+	if err := text.CheckTopic([]byte(name)); err != nil {
+		return nil, &text.Error{Code: text.CodeBadTopic, Skip: -1, Text: err.Error()}
+	}
+	if !create {
+		return nil, noTopic([]byte(name), 0)
+	}
+	if e := r.change(text.VerbMsg, &adminRequest{topic: name}); e != nil { // as the first message of a topic does
+		return nil, e
+	}
+	t := r.c.srv.catalog.all()[name]
+	if t == nil {
+		return nil, noTopic([]byte(name), 0) // dropped again meanwhile
+	}
+	return t, nil
+}
+
+// change has the controller change the catalog, and waits. What is written so far leaves first.
+func (r *responder) change(verb text.Verb, ask *adminRequest) *text.Error {
+	r.flush()
+	cmd := &command{op: opControl, verb: verb, admin: ask}
+	r.ask(cmd, r.c.srv.controller.in)
+	return cmd.err
+}
+
+// kafkaReplicas is who has a partition: this server. Answers share it.
+var kafkaReplicas = []int32{kafkaNode}
+
+func metadataOf(t *topic) kmsg.MetadataResponseTopic {
+	m := kmsg.NewMetadataResponseTopic()
+	m.Topic, m.TopicID = &t.name, t.id
+	m.Partitions = make([]kmsg.MetadataResponseTopicPartition, len(t.parts))
+	for i, p := range t.parts {
+		m.Partitions[i] = kmsg.MetadataResponseTopicPartition{
+			Partition: p.id, Leader: kafkaNode, LeaderEpoch: p.log.LeaderEpoch(), Replicas: kafkaReplicas, ISR: kafkaReplicas,
+		}
+		if p.broken != nil { // clients wait until it has a leader again, as for a disk that Kafka has lost
+			m.Partitions[i] = kmsg.MetadataResponseTopicPartition{
+				Partition: p.id, Leader: -1, LeaderEpoch: -1, Replicas: kafkaReplicas, OfflineReplicas: kafkaReplicas,
+				ErrorCode: int16(kafka.LeaderNotAvailable),
+			}
+		}
+	}
+	return m
 }
