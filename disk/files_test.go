@@ -529,9 +529,9 @@ func TestLongestUnusedGoesFirst(t *testing.T) {
 	var o opens
 	h := fstest.CountHandles(fstest.Fail(fstest.NewMem(), o.decide))
 	s, e, bases := sealedEnv(t, h)
-	read := func(i int) {
+	read := func(i int) { // in the middle, which takes the index too
 		var x disk.Extent
-		must(t, e.l.Locate(&x, bases[i], 100, nil, true))
+		must(t, e.l.Locate(&x, bases[i]+2, 100, nil, true))
 		must(t, x.Release())
 	}
 	for i := 1; i < len(bases); i++ {

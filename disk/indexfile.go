@@ -11,15 +11,22 @@ import (
 	"sluice/wire/batch"
 )
 
-// indexFile is an open index file. It is searched by single reads of one entry: a whole index is megabytes, a search
-// needs some twenty entries of it.
+// indexFile is an open index file. It is searched by reads of some entries: a whole index is megabytes, and who reads on
+// finds the next end not far behind the last one.
 type indexFile struct {
 	f      File
 	pin    *readFile
 	cached bool // from memory only: ErrCold where the kernel would have to read
 	sum    summary
-	buf    [batch.HeaderSize]byte
+	from   int // entries [from, from+n) are in buf
+	n      int
+	buf    [blockEntries * entryBytes]byte
 }
+
+const (
+	blockEntries = 256 // read at once: 1 MiB of log at the usual interval
+	blockBefore  = 32  // of them before the one that is asked for: a search goes either way, reading on only forward
+)
 
 // indexFiles are those nobody uses: searching an index that is open allocates nothing.
 var indexFiles = sync.Pool{New: func() any { return new(indexFile) }}
@@ -29,16 +36,29 @@ var errBadIndex = errors.New("disk: index file is damaged or not this segment's"
 func (x *indexFile) len() int { return x.sum.entries }
 
 func (x *indexFile) at(i int) (entry, error) {
-	b := x.buf[:entryBytes]
-	pos := headBytes + int64(i)*entryBytes
+	if i < x.from || i >= x.from+x.n {
+		if err := x.load(max(0, i-blockBefore)); err != nil {
+			return entry{}, err
+		}
+	}
+	return parseEntry(x.buf[(i-x.from)*entryBytes:]), nil
+}
+
+// load reads a block of entries.
+func (x *indexFile) load(from int) error {
+	x.from, x.n = from, 0
+	n := min(blockEntries, x.sum.entries-from)
+	b := x.buf[:n*entryBytes]
+	pos := headBytes + int64(from)*entryBytes
 	if x.cached {
 		if n, err := x.f.ReadCached(ByReader, b, pos); n < len(b) {
-			return entry{}, errors.Join(err, io.ErrUnexpectedEOF)
+			return errors.Join(err, io.ErrUnexpectedEOF)
 		}
 	} else if err := readFull(ByReader, x.f, b, pos); err != nil {
-		return entry{}, err
+		return err
 	}
-	return parseEntry(b), nil
+	x.n = n
+	return nil
 }
 
 // openIndex opens the index file of v's sealed segment. Nil: there is none that can be used; then v is scanned. The
@@ -87,7 +107,7 @@ func (l *Log) closeIndex(x *indexFile) {
 		return
 	}
 	x.pin.unpin()
-	*x = indexFile{}
+	x.f, x.pin, x.n = nil, nil, 0 // not what it has read: that is 4 KiB
 	indexFiles.Put(x)
 }
 
@@ -109,7 +129,7 @@ func (x *indexFile) check(v *view) (*summary, error) {
 	if int64(sum.entries) != entries/entryBytes || sum.size != v.size || sum.next != v.end {
 		return nil, errBadIndex
 	}
-	head := x.buf[:headBytes]
+	head := make([]byte, headBytes)
 	if err := readFull(ByReader, x.f, head, 0); err != nil {
 		return nil, err
 	}
@@ -133,10 +153,11 @@ func (x *indexFile) ownsFirst(v *view) error {
 	if err != nil {
 		return err
 	}
-	if err := readFull(ByReader, v.file, x.buf[:], int64(e.pos)); err != nil {
+	head := make([]byte, batch.HeaderSize)
+	if err := readFull(ByReader, v.file, head, int64(e.pos)); err != nil {
 		return err
 	}
-	if h, err := batch.ParseHeader(x.buf[:]); err != nil || h.CRC != x.sum.first {
+	if h, err := batch.ParseHeader(head); err != nil || h.CRC != x.sum.first {
 		return errBadIndex
 	}
 	return nil

@@ -140,16 +140,26 @@ func (s *spliced) about() (maxTime int64, first uint32) {
 	return max(s.front.maxTime, s.back.maxTime), s.front.first
 }
 
-// lastBefore finds the last entry for which past is false, given that past turns from false to true once; -1 for none.
-func lastBefore(p points, past func(entry) bool) (int, entry, error) {
+// lastBefore finds the last entry for which past is false, given that past turns from false to true once; -1 for none. It
+// looks around the entry near first, in steps that double; 0: it may be anywhere.
+func lastBefore(p points, near int, past func(entry) bool) (int, entry, error) {
 	var bad error
-	n := sort.Search(p.len(), func(i int) bool {
+	behind := func(i int) bool {
 		e, err := p.at(i)
 		if err != nil {
 			bad = err
 		}
 		return bad != nil || past(e)
-	})
+	}
+	from, to := 0, p.len() // past is false before from, and true from to on
+	for step := 1; near > 0 && near < to; step *= 2 {
+		if behind(near) {
+			to = near
+			break
+		}
+		from, near = near+1, near+step
+	}
+	n := from + sort.Search(to-from, func(i int) bool { return behind(from + i) })
 	if bad != nil || n == 0 {
 		return -1, entry{}, bad
 	}

@@ -17,8 +17,9 @@ type Chunk struct {
 // Cursor remembers where the last read ended in its file, so that reading on needs no index. The zero value is ready. It
 // belongs to one goroutine at a time. It is only a hint: one from elsewhere, or of another log, costs time.
 type Cursor struct {
-	seg *segment // which is the same as long as the log is open: so at is known to be a batch's begin
-	at  spot
+	seg   *segment // which is the same as long as the log is open: so at is known to be a batch's begin
+	at    spot
+	entry int // of the segment's index, the last that was looked at
 }
 
 func (c *Cursor) holds(v *view, from uint64) bool { return c.seg == v.seg && c.at.off == from }
@@ -176,25 +177,27 @@ func (l *Log) lookUp(v *view, from uint64, wait bool) (spot, error) {
 	if from == v.base {
 		return spot{}, nil
 	}
-	return l.before(v, wait, func(e entry) bool { return v.base+uint64(e.rel) > from })
+	at, _, err := l.before(v, wait, 0, func(e entry) bool { return v.base+uint64(e.rel) > from })
+	return at, err
 }
 
-// before finds the last batch in the index for which past is false. Position 0: it is the segment's first, or there is no
-// index that could be used. Errors: ErrCold without wait.
-func (l *Log) before(v *view, wait bool, past func(entry) bool) (spot, error) {
+// before finds the last batch in the index for which past is false, and the number of its entry; near is the number of one
+// not far from it, or 0. Position 0: it is the segment's first, or there is no index that could be used. Errors: ErrCold
+// without wait.
+func (l *Log) before(v *view, wait bool, near int, past func(entry) bool) (spot, int, error) {
 	p, x, err := l.points(v, wait)
 	if p == nil {
-		return spot{}, err
+		return spot{}, 0, err
 	}
 	defer l.closeIndex(x)
-	_, e, err := lastBefore(p, past)
+	i, e, err := lastBefore(p, near, past)
 	if errors.Is(err, ErrCold) {
-		return spot{}, err
+		return spot{}, 0, err
 	}
-	if err != nil || int64(e.pos) >= v.size {
-		return spot{}, nil
+	if err != nil || i < 0 || int64(e.pos) >= v.size {
+		return spot{}, 0, nil
 	}
-	return v.spotOf(e), nil
+	return v.spotOf(e), i, nil
 }
 
 // points opens the index of v; nil: there is none that can be used. The caller closes x. Errors: ErrCold.

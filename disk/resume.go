@@ -78,7 +78,7 @@ func (l *Log) entryBehind(v *view, at spot) (spot, bool) {
 		return spot{}, false
 	}
 	defer l.closeIndex(x)
-	i, _, err := lastBefore(p, func(e entry) bool {
+	i, _, err := lastBefore(p, 0, func(e entry) bool {
 		return int64(e.pos) > at.pos && v.base+uint64(e.rel) >= at.off
 	})
 	if err != nil || i+1 >= p.len() {

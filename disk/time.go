@@ -77,7 +77,7 @@ func (l *Log) scanForTime(v *view, ms int64, wait bool) (Timed, error) {
 	s := takeScratch(wait)
 	defer s.give()
 	w := s.window(v, wait)
-	at, err := l.before(v, wait, func(e entry) bool { return e.before >= ms })
+	at, _, err := l.before(v, wait, 0, func(e entry) bool { return e.before >= ms })
 	if err != nil {
 		return Timed{}, err
 	}
