@@ -68,7 +68,7 @@ func (l *Log) highestKnown(v *view) (spot, int64, error) {
 		return begin, ms, err
 	}
 	defer l.closeIndex(x)
-	_, e, err := lastBefore(p, func(e entry) bool { return v.base+uint64(e.rel) >= v.end || e.before == maxTime })
+	_, e, err := lastBefore(p, 0, func(e entry) bool { return v.base+uint64(e.rel) >= v.end || e.before == maxTime })
 	if err == nil && e.pos > 0 && int64(e.pos) < v.size { // a bad index is as good as none
 		begin, ms = v.spotOf(e), e.before
 	}
