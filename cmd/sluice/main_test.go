@@ -76,12 +76,12 @@ type process struct {
 	stderr bytes.Buffer // may be read once the process has ended
 }
 
-var readyLine = regexp.MustCompile(`^sluice \S+ ready: text (127\.0\.0\.1:\d+), http (127\.0\.0\.1:\d+|none), data (.+), \d+ logs in \S+$`)
+var readyLine = regexp.MustCompile(`^sluice \S+ ready: text (127\.0\.0\.1:\d+), http (127\.0\.0\.1:\d+|none), kafka (127\.0\.0\.1:\d+|none), data (.+), \d+ logs in \S+$`)
 
 // serve starts a server process in dir and waits until it is ready. It is killed with the test, if it still runs.
 func serve(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
-	p := start(t, append([]string{"serve", "--data", dir, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"}, args...)...)
+	p := start(t, append([]string{"serve", "--data", dir, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--kafka", "127.0.0.1:0"}, args...)...)
 	out, err := p.cmd.StdoutPipe()
 	must(t, err)
 	must(t, p.cmd.Start())
@@ -91,7 +91,7 @@ func serve(t *testing.T, dir string, args ...string) *process {
 		t.Fatalf("the server said nothing: %s", p.stderr.String())
 	}
 	m := readyLine.FindStringSubmatch(lines.Text())
-	if m == nil || m[3] != dir {
+	if m == nil || m[4] != dir {
 		t.Fatalf("the ready line is %q", lines.Text())
 	}
 	p.addr = m[1]

@@ -122,7 +122,7 @@ func TestATakenPortIsOneClearSentence(t *testing.T) {
 }
 
 func TestReadyLine(t *testing.T) {
-	m := readyLine.FindStringSubmatch("sluice v1 ready: text 127.0.0.1:1774, http 127.0.0.1:1775, data ./data")
+	m := readyLine.FindStringSubmatch("sluice v1 ready: text 127.0.0.1:1774, http 127.0.0.1:1775, kafka none, data ./data")
 	if len(m) != 3 || m[1] != "127.0.0.1:1774" || m[2] != "127.0.0.1:1775" {
 		t.Errorf("got %q", m)
 	}

@@ -47,7 +47,7 @@ func start(s settings) (*server, error) {
 		}
 	}
 	srv := &server{log: &tail{}, ended: make(chan struct{})}
-	srv.cmd = exec.Command(s.bin, "serve", "--data", s.data, "--listen", s.listen, "--http", s.http)
+	srv.cmd = exec.Command(s.bin, "serve", "--data", s.data, "--listen", s.listen, "--http", s.http, "--kafka", "")
 	srv.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	srv.cmd.Stderr = srv.log
 	out, err := srv.cmd.StdoutPipe()
