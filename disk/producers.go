@@ -14,10 +14,10 @@ import (
 // It follows from the log's batches alone. So that opening need not read them all, the roller writes it to a file now and
 // then (producersfile.go), and opening goes on from there (producersrecover.go).
 
-const (
-	// sequencesKept is how many batches of each producer are known again: as many as Kafka's clients have in flight.
-	sequencesKept = 5
+// SequencesKept is how many batches of each producer are known again: as many as Kafka's clients have in flight.
+const SequencesKept = 5
 
+const (
 	// producersPerLog bounds the producers that one log knows. The limit of connections out of the box: each of them may be
 	// one. A snapshot of so many has 1 MB.
 	producersPerLog = 10_000
@@ -94,7 +94,7 @@ type producer struct {
 
 	epoch   int16
 	n       uint8 // batches that are known: the last n. 0: none, it was only asked for
-	batches [sequencesKept]sequenced
+	batches [SequencesKept]sequenced
 
 	// What is gathered for the next write, and not in the log yet. It counts while round is the table's.
 	round     uint64
@@ -178,7 +178,7 @@ func (t *producerTable) note(s Sequence, base uint64, now int64) {
 	if s.Epoch != p.epoch {
 		p.epoch, p.n = s.Epoch, 0
 	}
-	if p.n == sequencesKept {
+	if p.n == SequencesKept {
 		copy(p.batches[:], p.batches[1:])
 		p.n--
 	}

@@ -39,7 +39,7 @@ const (
 	producersHead  = 56
 	producerBytes  = 20
 	sequencedBytes = 16
-	producersMax   = producersHead + producersPerLog*(producerBytes+sequencesKept*sequencedBytes) + 4 // bytes of a file
+	producersMax   = producersHead + producersPerLog*(producerBytes+SequencesKept*sequencedBytes) + 4 // bytes of a file
 )
 
 var producersNames = [2]string{producersName, producersName + secondCopy}
@@ -54,7 +54,7 @@ type snapshot struct {
 // encode writes the table as it is at that end of the log, but for those whose time is over.
 func (t *producerTable) encode(base uint64, at tail, dir string) *snapshot {
 	be, now := binary.BigEndian, t.now()
-	b := make([]byte, 0, producersHead+len(t.byID)*(producerBytes+sequencesKept*sequencedBytes)+4)
+	b := make([]byte, 0, producersHead+len(t.byID)*(producerBytes+SequencesKept*sequencedBytes)+4)
 	b = append(b, producersMagic...)
 	b = be.AppendUint32(b, producersVersion)
 	b = be.AppendUint32(b, 0)
@@ -117,7 +117,7 @@ func (s *snapshot) each(do func(producer)) bool {
 		}
 		p := producer{id: int64(be.Uint64(b)), used: int64(be.Uint64(b[8:])), epoch: int16(be.Uint16(b[16:]))}
 		batches := int(be.Uint16(b[18:]))
-		if b = b[producerBytes:]; p.id < 0 || p.epoch < 0 || batches < 1 || batches > sequencesKept || len(b) < batches*sequencedBytes {
+		if b = b[producerBytes:]; p.id < 0 || p.epoch < 0 || batches < 1 || batches > SequencesKept || len(b) < batches*sequencedBytes {
 			return false
 		}
 		for range batches {

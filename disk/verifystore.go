@@ -32,7 +32,7 @@ func (v *verifier) node() error {
 }
 
 // ownNames are those in the data directory itself, and the reserve that the server keeps there.
-var ownNames = []string{lockFile, nodeFile, nodeFile + secondCopy, "starts", "starts" + secondCopy, "reserve"}
+var ownNames = []string{lockFile, nodeFile, nodeFile + secondCopy, producerIDsFile, producerIDsFile + secondCopy, "starts", "starts" + secondCopy, "reserve"}
 
 // strangers notes what lies in the data directory and is not ours.
 func (v *verifier) strangers() error {

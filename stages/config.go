@@ -25,9 +25,10 @@ type Config struct {
 	Grace          time.Duration
 	CrashLoop      int64 // runs that died young, in a row, after which one is read-only; 0: never
 
-	Memory MemoryConfig
-	Disk   DiskConfig
-	Scrub  int64 // bytes a second that sealed segments are re-read at; 0: not at all
+	Memory    MemoryConfig
+	Disk      DiskConfig
+	Producers ProducersConfig
+	Scrub     int64 // bytes a second that sealed segments are re-read at; 0: not at all
 
 	Conn   ConnConfig
 	Writer WriterConfig
@@ -50,6 +51,7 @@ type MemoryConfig struct {
 	Large   int64 // larger requests
 	Read    int64 // stored batches between file and socket
 	Decode  int64 // compressed batches, decoded for text readers
+	Fetch   int64 // what Kafka fetches of more than a few partitions keep of each, while they wait, and sessions from one to the next; never waited for
 }
 
 // DiskConfig is when the disk counts as full. Sizes may be Auto.
@@ -58,6 +60,12 @@ type DiskConfig struct {
 	High    int64         // bytes free: from here on they are taken again
 	Reserve int64         // bytes of a file that is given up while the disk is full; 0: none
 	Check   time.Duration // how often the room is looked at
+}
+
+// ProducersConfig is how much is known of producers that number their batches.
+type ProducersConfig struct {
+	Max    int64         // counted once for each log that knows them
+	Expire time.Duration // since their last append
 }
 
 // Auto is a size that the server chooses by the size of the file system.
@@ -133,10 +141,11 @@ func Default() Config {
 		Grace:          30 * time.Second,
 		CrashLoop:      5,
 		Memory: MemoryConfig{
-			Receive: 64 << 20, Append: 64 << 20, Large: 128 << 20, Read: 128 << 20, Decode: 64 << 20,
+			Receive: 64 << 20, Append: 64 << 20, Large: 128 << 20, Read: 128 << 20, Decode: 64 << 20, Fetch: 32 << 20,
 		},
-		Disk:  DiskConfig{Low: Auto, High: Auto, Reserve: Auto, Check: time.Second},
-		Scrub: 4 << 20,
+		Producers: ProducersConfig{Max: 100_000, Expire: 24 * time.Hour},
+		Disk:      DiskConfig{Low: Auto, High: Auto, Reserve: Auto, Check: time.Second},
+		Scrub:     4 << 20,
 		Conn: ConnConfig{
 			InFlight: 64, ReadBytes: 64 << 10, GroupBytes: 64 << 10,
 			FrameTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,

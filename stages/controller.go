@@ -21,10 +21,11 @@ import (
 type controller struct {
 	in  chan *command
 	srv *Server
+	ids producerIDs
 }
 
 func newController(c ControllerConfig, s *Server) *controller {
-	return &controller{in: make(chan *command, c.Queue), srv: s}
+	return &controller{in: make(chan *command, c.Queue), srv: s, ids: producerIDs{store: s.store}}
 }
 
 // Run carries out one command after the other.
@@ -44,6 +45,10 @@ func (c *controller) Run(context.Context) error {
 			cmd.err = c.alter(cmd.admin)
 		case text.VerbDrop:
 			cmd.err = c.drop(cmd.admin)
+		case text.VerbProducer:
+			var id int64
+			id, cmd.err = c.ids.give()
+			cmd.first = uint64(id)
 		default:
 			panic(fmt.Sprintf("BUG: controller got %s", cmd.verb))
 		}

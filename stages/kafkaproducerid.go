@@ -1,8 +1,25 @@
 package stages
 
-import "github.com/twmb/franz-go/pkg/kmsg"
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
 
-// kafkaInitProducerID gives a producer its id.
+	"sluice/wire/kafka"
+)
+
+// kafkaInitProducerID gives a producer an id, whose epoch is 0: also one that has an id and
+// asks for the next epoch of it, as Kafka does where there is no transaction.
 func (r *responder) kafkaInitProducerID(_ *command, req *kmsg.InitProducerIDRequest) kmsg.Response {
-	return req.ResponseKind()
+	resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
+	resp.Default()
+	if req.TransactionalID != nil { // there are no transactions: a code that no client tries again
+		resp.ErrorCode = int16(kafka.InvalidRequest)
+		return resp
+	}
+	id, e := r.producerID()
+	if e != nil {
+		resp.ErrorCode = int16(kafkaErrorOf(e).code)
+		return resp
+	}
+	resp.ProducerID, resp.ProducerEpoch = id, 0
+	return resp
 }

@@ -196,6 +196,7 @@ func (s *Server) openLog(p *partition) error {
 	log, found, err := s.store.OpenLog("open", p.topic.name, int(p.id), disk.LogOptions{
 		SegmentBytes: conf.SegmentBytes, Clock: time.Now, Dsync: conf.Sync == SyncDsync,
 		IndexInterval: max(conf.IndexInterval, 1), // an entry for each batch; 0 would be the log's default
+		Producers:     s.producers,
 	})
 	if err != nil {
 		return fmt.Errorf("log %s can't be opened: %w", p, err)

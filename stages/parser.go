@@ -264,6 +264,10 @@ func (p *parser) batch(ctx context.Context, part *partition, ack text.Ack, size 
 		buf.Release()
 		return p.refuse(batchError(err, part))
 	}
+	if sum.Sequenced > 0 && sum.Batches > 1 {
+		buf.Release()
+		return p.refuse(errSequences)
+	}
 	part, e := p.create(part)
 	if e != nil {
 		buf.Release()

@@ -30,13 +30,14 @@ type Server struct {
 
 	limits sched.Descriptors // fixed before start
 
-	catalog                                                            *catalog
-	conns                                                              *connections
-	receiveMemory, appendMemory, largeMemory, readMemory, decodeMemory *sched.Bytes
+	catalog                                                                         *catalog
+	conns                                                                           *connections
+	receiveMemory, appendMemory, largeMemory, readMemory, decodeMemory, fetchMemory *sched.Bytes
 
 	listener, kafkaListener, httpListener net.Listener // nil: nobody listens there
 	http                                  *http.Server
 
+	producers  *disk.Producers // what the logs know of them
 	admission  *admission
 	scrubber   *scrubber
 	controller *controller
@@ -103,7 +104,9 @@ func newServer(conf Config, log *zap.Logger, fs disk.FS, store *disk.Store, limi
 		conf: conf, log: log, stats: st, store: store, catalog: newCatalog(), conns: newConnections(st, int64(limits.Connections), conf.MaxPerAddress), limits: limits,
 		receiveMemory: sched.NewBytes(conf.Memory.Receive), appendMemory: sched.NewBytes(conf.Memory.Append),
 		largeMemory: sched.NewBytes(conf.Memory.Large), readMemory: sched.NewBytes(conf.Memory.Read), decodeMemory: sched.NewBytes(conf.Memory.Decode),
-		drain: make(chan struct{}), done: make(chan struct{}),
+		fetchMemory: sched.NewBytes(conf.Memory.Fetch),
+		producers:   disk.NewProducers(conf.Producers.Max, conf.Producers.Expire),
+		drain:       make(chan struct{}), done: make(chan struct{}),
 	}
 	s.admission = &admission{room: newRoom(fs, conf.Disk, log)}
 	s.roller = newRoller(conf.MaxPartitions, st, log)
@@ -342,6 +345,6 @@ func (s *Server) queues() []queue {
 // budgets are the byte budgets, for STATS.
 func (s *Server) budgets() []budget {
 	return []budget{
-		{"receive", s.receiveMemory}, {"append", s.appendMemory}, {"large", s.largeMemory}, {"read", s.readMemory}, {"decode", s.decodeMemory},
+		{"receive", s.receiveMemory}, {"append", s.appendMemory}, {"large", s.largeMemory}, {"read", s.readMemory}, {"decode", s.decodeMemory}, {"fetch", s.fetchMemory},
 	}
 }

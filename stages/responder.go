@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"sluice/disk"
 	"sluice/sched"
 	"sluice/wire/batch"
 	"sluice/wire/text"
@@ -130,6 +131,8 @@ func (r *responder) answer(ctx context.Context, cmd *command) {
 			r.ok()
 		}
 		r.c.barrier <- struct{}{}
+	case text.VerbProducer:
+		r.producer(cmd)
 	case text.VerbTopics: // of what is published: the controller may be waiting for a disk, and then these are asked for
 		r.data(r.c.srv.catalog.list())
 	case text.VerbStats:
@@ -203,6 +206,7 @@ func (r *responder) hello() {
 	b = text.AppendStr(b, "role", "master")
 	b = text.AppendUint(b, "max_line", text.MaxLine)
 	b = text.AppendInt(b, "max_batch", r.c.srv.conf.MaxBatchBytes)
+	b = text.AppendUint(b, "sequences", disk.SequencesKept)
 	r.out = text.AppendEOL(b)
 }
 

@@ -22,6 +22,7 @@ type stats struct {
 	appends     atomic.Int64 // commands
 	writes      atomic.Int64
 	records     atomic.Int64
+	duplicates  atomic.Int64 // batches that were sent again
 	appendBytes atomic.Int64
 	reads       atomic.Int64
 	readBytes   atomic.Int64
@@ -74,6 +75,8 @@ type Snapshot struct {
 	Writes        int64            `json:"writes"`
 	Records       int64            `json:"records"`
 	AppendedBytes int64            `json:"appended_bytes"`
+	Duplicates    int64            `json:"duplicates"` // batches that were sent again, and not appended again
+	Producers     int64            `json:"producers"`  // known by their sequences, counted in each log
 	Reads         int64            `json:"reads"`
 	ReadBytes     int64            `json:"read_bytes"`
 	Syncs         int64            `json:"syncs"`
@@ -163,6 +166,7 @@ func (s *Server) snapshot() Snapshot {
 		GCCycles: mem.NumGC, HeapBytes: mem.HeapAlloc,
 		Connections: st.connections.Load(), Subscribers: st.subscribers.Load(), Requests: st.requests.Load(),
 		Appends: st.appends.Load(), Writes: st.writes.Load(), Records: st.records.Load(), AppendedBytes: st.appendBytes.Load(),
+		Duplicates: st.duplicates.Load(), Producers: s.producers.Held(),
 		Reads: st.reads.Load(), ReadBytes: st.readBytes.Load(), Syncs: st.syncs.Load(), SyncErrors: st.syncErrors.Load(),
 		Kafka:  st.kafka.snapshot(),
 		Limits: LimitStats{Descriptors: s.limits.Total, Connections: s.limits.Connections, Files: s.limits.Files + s.limits.Reserve}, Files: s.fileStats(),
@@ -246,6 +250,8 @@ func (s Snapshot) render(asJSON bool) []byte {
 	line("writes", s.Writes)
 	line("records", s.Records)
 	line("appended_bytes", s.AppendedBytes)
+	line("duplicates", s.Duplicates)
+	line("producers", s.Producers)
 	line("reads", s.Reads)
 	line("read_bytes", s.ReadBytes)
 	line("syncs", s.Syncs)

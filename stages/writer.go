@@ -193,6 +193,9 @@ func (w *writer) pass(p *partition) {
 	var sync list
 	wrote, rolled := false, false
 	for p.w.pending.head != nil && !p.w.stalled {
+		if w.known(p, &sync) {
+			continue
+		}
 		n, bytes := w.choose(p)
 		if n == 0 {
 			if rolled = p.log.Roll(); !rolled {
@@ -234,8 +237,8 @@ func (w *writer) choose(p *partition) (n int, bytes []byte) {
 	total := 0
 	for cmd := p.w.pending.head; cmd != nil; cmd = cmd.next {
 		next := total + len(cmd.bytes)
-		if int64(next) > room || n > 0 && next > len(w.run.gather) {
-			break
+		if int64(next) > room || n > 0 && (next > len(w.run.gather) || p.log.Judge(cmd.bytes, true).Judgement != disk.Fresh) {
+			break // what is not fresh is looked at again once this is in the log
 		}
 		total = next
 		n++
@@ -306,26 +309,33 @@ func (w *writer) append(p *partition, n int, bytes []byte, sync *list) bool {
 			cmd.first = first
 		}
 		first += uint64(cmd.records)
-		cmd.end, cmd.durable, cmd.reached = first, durable, text.AckWritten
-		cmd.releaseBuf()
-		if sched.Planted("ack-before-sync") {
-			cmd.reached = cmd.ack
-			cmd.done()
-			p.flusher.request(p)
-			continue
-		}
-		switch wanted := cmd.ack == text.AckSynced; {
-		case durable >= cmd.end && (wanted || p.topic.conf.Sync == SyncDsync):
-			cmd.reached = text.AckSynced
-			cmd.done()
-		case wanted:
-			cmd.op = opSync
-			sync.push(cmd)
-		default:
-			cmd.done()
-		}
+		w.appended(cmd, first, durable, sync)
 	}
 	return true
+}
+
+// appended passes on a command whose records the log has, up to end: to its
+// responder, or, where it waits for a sync, to the list of those.
+func (w *writer) appended(cmd *command, end, durable uint64, sync *list) {
+	p := cmd.part
+	cmd.end, cmd.durable, cmd.reached = end, durable, text.AckWritten
+	cmd.releaseBuf()
+	if sched.Planted("ack-before-sync") {
+		cmd.reached = cmd.ack
+		cmd.done()
+		p.flusher.request(p)
+		return
+	}
+	switch wanted := cmd.ack == text.AckSynced; {
+	case durable >= cmd.end && (wanted || p.topic.conf.Sync == SyncDsync):
+		cmd.reached = text.AckSynced
+		cmd.done()
+	case wanted:
+		cmd.op = opSync
+		sync.push(cmd)
+	default:
+		cmd.done()
+	}
 }
 
 // noteFull makes a disk that has no room refuse what comes next, before it is tried.

@@ -143,7 +143,10 @@ func leftOver(n int) *Fault {
 }
 
 // Summary tells what CheckAll found.
-type Summary struct{ Batches, Records int }
+type Summary struct {
+	Batches, Records int
+	Sequenced        int // batches with a producer id
+}
 
 // CheckAll proves a payload of one or more batches back to back, as Check does each, with nothing left over.
 // Every error is a *Fault that names the batch: a payload is whole, so one that ends early is malformed.
@@ -156,6 +159,9 @@ func CheckAll(b []byte, maxBytes int) (Summary, error) {
 		}
 		s.Batches++
 		s.Records += int(h.Count)
+		if h.ProducerID >= 0 {
+			s.Sequenced++
+		}
 		pos += h.Size
 	}
 	return s, nil

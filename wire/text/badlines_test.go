@@ -9,7 +9,7 @@ type badLine struct {
 	close bool
 }
 
-const verbHint = ": use PING, HELLO, MSG, BATCH, READ, FETCH, TAIL, HEAD, FLUSH, TOPICS, CREATE, ALTER, DROP, STATS, CLOSE or SHUTDOWN"
+const verbHint = ": use PING, HELLO, MSG, BATCH, READ, FETCH, TAIL, HEAD, FLUSH, TOPICS, CREATE, ALTER, DROP, PRODUCER, STATS, CLOSE or SHUTDOWN"
 
 var badLines = []badLine{
 	{"", CodeBadCommand, "empty line: send a request", -1, true},
@@ -167,7 +167,6 @@ var badLines = []badLine{
 	{"ALTER t a=%zz", CodeBadCommand, `ALTER: bad value "a=%25zz": percent-encode with % and two hex digits`, -1, true},
 	{"ALTER t u", CodeBadCommand, `ALTER: unknown argument "u": use ALTER topic name=value ...`, -1, true},
 	{"TRUNCATE", CodeBadCommand, "not supported yet: TRUNCATE", -1, true},
-	{"PRODUCER", CodeBadCommand, "not supported yet: PRODUCER", -1, true},
 	{"COMMIT", CodeBadCommand, "not supported yet: COMMIT", -1, true},
 	{"COMMITTED", CodeBadCommand, "not supported yet: COMMITTED", -1, true},
 	{"REFUSE t", CodeBadCommand, "not supported yet: REFUSE", -1, true},

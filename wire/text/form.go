@@ -95,8 +95,9 @@ func lookupName(word []byte) name {
 }
 
 var forms = [len(verbNames)]form{
-	VerbPing:  {usage: "PING"},
-	VerbHello: {usage: "HELLO [client=]", names: names(nameClient)},
+	VerbPing:     {usage: "PING"},
+	VerbProducer: {usage: "PRODUCER"},
+	VerbHello:    {usage: "HELLO [client=]", names: names(nameClient)},
 	VerbMsg: {
 		usage: "MSG topic n [ack=] [key=] [time=], then the payload",
 		args:  [2]arg{argTopic, argLength}, required: 2, names: names(nameAck, nameKey, nameTime),
@@ -128,4 +129,4 @@ var forms = [len(verbNames)]form{
 	VerbShutdown: {usage: "SHUTDOWN"},
 }
 
-const builtVerbs = "PING, HELLO, MSG, BATCH, READ, FETCH, TAIL, HEAD, FLUSH, TOPICS, CREATE, ALTER, DROP, STATS, CLOSE or SHUTDOWN"
+const builtVerbs = "PING, HELLO, MSG, BATCH, READ, FETCH, TAIL, HEAD, FLUSH, TOPICS, CREATE, ALTER, DROP, PRODUCER, STATS, CLOSE or SHUTDOWN"

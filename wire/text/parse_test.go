@@ -131,6 +131,7 @@ var fineLines = []fineLine{
 	{"ALTER t partitions=4", settingsOf(VerbAlter, "partitions", "4"), -1},
 	{"alter t a= b=%41", settingsOf(VerbAlter, "a", "", "b", "%41"), -1},
 	{"DROP t", onTopic(VerbDrop, nil), -1},
+	{"PRODUCER", verb(VerbProducer), -1},
 	{"STATS", verb(VerbStats), -1},
 	{"STATS format=text", verb(VerbStats), -1},
 	{"STATS format=json", func(r *Request) { r.Verb, r.JSON = VerbStats, true }, -1},
