@@ -195,3 +195,49 @@ func TestCodecString(t *testing.T) {
 		}
 	}
 }
+
+// SetProducer changes who produced a batch and what must follow from that, for other implementations too.
+func TestSetProducer(t *testing.T) {
+	b := bytes.Clone(golden)
+	SetProducer(b, 1<<40, 7, 99)
+	h, err := Check(b, 1000)
+	if err != nil || h.ProducerID != 1<<40 || h.ProducerEpoch != 7 || h.BaseSequence != 99 || h.Transactional() || h.Control() {
+		t.Fatalf("%+v, %v", h, err)
+	}
+	kb, _, _, err := parsedByKmsg(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSameHeader(t, h, kb)
+	SetProducer(b, -1, -1, -1)
+	if !bytes.Equal(b, golden) {
+		t.Fatalf("%x is not as it was", b)
+	}
+}
+
+// What a protocol has answers of its own for is told by kind; and what is wrong on the way goes before what is wrong in itself.
+func TestFaultKinds(t *testing.T) {
+	for name, c := range map[string]struct {
+		b    []byte
+		want Kind
+	}{
+		"checksum":            {at(golden, atCRC, 0), Checksum},
+		"checksum, count":     {at(golden, atCount, 9), Checksum},
+		"checksum, codec":     {at(golden, atAttributes, 0, 5), Checksum},
+		"magic, checksum":     {at(at(golden, atMagic, 1), atCRC, 0), Malformed},
+		"too large, checksum": {at(at(golden, atLength, 0, 0, 4, 0), atCRC, 0), TooLarge},
+		"beyond any limit":    {at(golden, atLength, 0x7f), TooLarge},
+		"too small":           {at(golden, atLength, 0, 0, 0, 48), TooSmall},
+		"codec":               {resum(at(golden, atAttributes, 0, 7)), UnknownCodec},
+		"codec, time type":    {resum(at(golden, atAttributes, 0, 0xf)), UnknownCodec},
+		"control, codec":      {resum(at(golden, atAttributes, 0, 0x27)), Malformed},
+		"time type":           {resum(at(golden, atAttributes, 0, 8)), ServerTime},
+		"transactional":       {resum(at(golden, atAttributes, 0, 0x10)), Transactional},
+		"count":               {resum(at(golden, atCount, 9)), Malformed},
+	} {
+		_, err := Check(c.b, 1000)
+		if f := new(Fault); !errors.As(err, &f) || f.Kind != c.want {
+			t.Errorf("%s: %v, want kind %d", name, err, c.want)
+		}
+	}
+}

@@ -52,10 +52,14 @@ func oneBatch(records []byte) (int, Code, error) {
 		return 0, InvalidRecord, errNoBatch
 	case len(records) > atMagic && records[atMagic] != magic:
 		return 0, InvalidRecord, errMagic
-	case err != nil:
-		return 0, codeOf(err), err
 	case size > len(records):
 		return 0, InvalidRecord, errNoBatch
+	case err != nil:
+		code := codeOf(err)
+		if code == MessageTooLarge && len(records) <= batch.MaxSize {
+			return 0, InvalidRecord, errNoBatch // that it is not whole goes before how large it says it is
+		}
+		return 0, code, err
 	}
 	if next, err := batch.Size(records[size:]); err == nil && next <= len(records)-size {
 		return 0, InvalidRecord, errMore
