@@ -18,6 +18,7 @@ type kafkaConn struct {
 	produce kafka.ProduceRequest // the reader's
 	made    int                  // the reader's: how many parts exist
 	parts   chan *command        // appends of one partition each that are not in use; nil until the first
+	fetches *fetchState          // the responder's; nil until the first
 
 	held atomic.Int64 // bytes of memory.receive, of all its requests
 }
@@ -74,6 +75,9 @@ func (c *conn) unhold(q *kafkaRequest) {
 func (c *conn) unholdAll() {
 	if c.kafka != nil {
 		c.srv.receiveMemory.Free(c.kafka.held.Swap(0))
+		if c.kafka.fetches != nil {
+			c.kafka.fetches.useOwn()
+		}
 	}
 }
 

@@ -23,7 +23,7 @@ var kafkaCodes = [...]kafka.Code{
 	text.CodeBadBatch:     kafka.InvalidRecord,
 	text.CodeBadCRC:       kafka.CorruptMessage,
 	text.CodeOutOfRange:   kafka.OffsetOutOfRange,
-	text.CodeCorrupt:      kafka.CorruptMessage,
+	text.CodeCorrupt:      kafka.InvalidRecord, // stored ones, of a read: of CORRUPT_MESSAGE franz-go says nothing, and asks for ever
 	text.CodeRefused:      kafka.PolicyViolation,
 	text.CodeFenced:       kafka.FencedLeaderEpoch,
 	text.CodeDiskFull:     kafka.KafkaStorageError, // room may be made, and clients shall keep their records until then

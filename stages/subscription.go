@@ -34,13 +34,14 @@ func (l *limits) take(records, size int64) {
 
 // waiter is the wait of one request for news: of one log, or of several.
 type waiter struct {
-	r     *responder
-	subs  []subscription // those that are subscribed
-	timer *time.Timer    // nil: no end but the client's
-	began time.Time
-	limit time.Duration
-	over  bool // the time is up
-	eof   bool
+	r       *responder
+	subs    []subscription // those that are subscribed
+	timer   *time.Timer    // nil: no end but the client's
+	began   time.Time
+	limit   time.Duration
+	counted bool // among stats.subscribers
+	over    bool // the time is up
+	eof     bool
 }
 
 // begin subscribes to one log, the first time it is called. limit 0 is for ever.
@@ -56,14 +57,13 @@ func (w *waiter) begin(r *responder, p *partition, limit time.Duration) *text.Er
 	return nil
 }
 
-// start begins the time of a wait, if there may be one more.
+// start begins the time of a wait. False: too many wait already, so that this one may not subscribe.
 func (w *waiter) start(r *responder, limit time.Duration) bool {
 	s := r.c.srv
-	if s.stats.subscribers.Add(1) > s.conf.MaxSubscribers {
-		s.stats.subscribers.Add(-1)
-		return false
-	}
 	w.r, w.limit = r, limit
+	if w.counted = s.stats.subscribers.Add(1) <= s.conf.MaxSubscribers; !w.counted {
+		s.stats.subscribers.Add(-1)
+	}
 	if limit > 0 {
 		if r.timer == nil {
 			r.timer = time.NewTimer(limit)
@@ -72,7 +72,7 @@ func (w *waiter) start(r *responder, limit time.Duration) bool {
 		}
 		w.timer, w.began = r.timer, time.Now()
 	}
-	return true
+	return w.counted
 }
 
 // listen subscribes to the log of each; start comes before. They stay where they are until end.
@@ -136,7 +136,9 @@ func (w *waiter) end() {
 		w.subs[i].part.unsubscribe(&w.subs[i])
 		w.subs[i].part = nil // or a dropped log stays in memory
 	}
-	w.r.c.srv.stats.subscribers.Add(-1)
+	if w.counted {
+		w.r.c.srv.stats.subscribers.Add(-1)
+	}
 	if w.timer != nil {
 		w.timer.Stop()
 	}
