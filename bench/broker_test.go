@@ -43,10 +43,11 @@ func TestTheFiguresOfJavasTool(t *testing.T) {
 	const out = `1000 records sent, 199.9 records/sec (0.20 MB/sec), 400.0 ms avg latency, 500.0 ms max latency.
 3000 records sent, 1500.000000 records/sec (1.46 MB/sec), 288.32 ms avg latency, 482.00 ms max latency, 314 ms 50th, 371 ms 95th, 378 ms 99th, 384 ms 99.9th.
 `
-	got, err := javaTally(out)
+	v, err := numbers(out, javaLine)
 	if err != nil {
 		t.Fatal(err)
 	}
+	got := javaTally(v)
 	if got.ops != 3000 || got.bytes != 3000*rawRequest || got.took != 2*time.Second {
 		t.Errorf("%d records, %d bytes in %v", got.ops, got.bytes, got.took)
 	}
@@ -55,7 +56,7 @@ func TestTheFiguresOfJavasTool(t *testing.T) {
 			t.Errorf("%s: %v, want %v", what, got.figures[what], want)
 		}
 	}
-	if _, err := javaTally("org.apache.kafka.common.errors.TimeoutException"); err == nil || !strings.Contains(err.Error(), "TimeoutException") {
+	if _, err := numbers("org.apache.kafka.common.errors.TimeoutException", javaLine); err == nil || !strings.Contains(err.Error(), "TimeoutException") {
 		t.Errorf("an output without figures: %v", err)
 	}
 }
@@ -91,7 +92,7 @@ func TestW11IsComparedWithKafkaOfTheSameRound(t *testing.T) {
 		}
 	}
 	// A ratio of a step that does not exist would never be shown, and nobody would miss it.
-	s := suite{kafka: jvm{version: "4"}}
+	s := suite{kafka: jvm{version: "4"}, librdkafka: "tool"}
 	names := map[string]bool{}
 	for _, st := range s.brokerSteps(s.brokers()) {
 		names[st.name] = true

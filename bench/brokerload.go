@@ -27,20 +27,14 @@ const (
 )
 
 func (s suite) brokerLoads() []brokerLoad {
-	loads := []brokerLoad{
+	return append([]brokerLoad{
 		{name: "one", conns: 1, inFlight: 1, run: produceOne},
 		{name: "2k/s", conns: 1, run: producePaced},
 		{name: "all it can", conns: 1, inFlight: clientLinks, run: produceAll},
 		{name: "delivery", conns: 1, run: deliver, only: "written"},
 		{name: "catch up", conns: 1, inFlight: 1, run: catchUp, only: "written"},
 		{name: "catch up drained", conns: 1, inFlight: 1, run: catchUpDrained, only: "written"},
-	}
-	if s.kafka.version != "" {
-		loads = append(loads,
-			brokerLoad{name: "Java, all it can", conns: 1, inFlight: clientLinks, cold: true, run: s.javaProducer(-1)},
-			brokerLoad{name: "Java, 2k/s", conns: 1, cold: true, run: s.javaProducer(produceRate)})
-	}
-	return loads
+	}, s.toolLoads()...)
 }
 
 // produceOne sends a record when the one before was acknowledged.

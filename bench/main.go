@@ -21,6 +21,7 @@ import (
 type settings struct {
 	bin, out, dir string
 	kafka         string
+	librdkafka    string
 	rounds        int
 	measure       time.Duration
 	only          string
@@ -40,6 +41,7 @@ func main() {
 	flag.StringVar(&s.out, "out", "bench/results", "folder for the results")
 	flag.StringVar(&s.dir, "dir", "bench/results", "where the temporary data goes: a real disk")
 	flag.StringVar(&s.kafka, "kafka", "", "the folder that .ci/kafka.sh has filled with Apache Kafka's jars; without it W11 measures sluice alone")
+	flag.StringVar(&s.librdkafka, "librdkafka", "bin/kafka-clients/librdkafka/rdkafka_performance", "librdkafka's tool for load, which the tests of Kafka's clients build")
 	flag.IntVar(&s.rounds, "rounds", 3, "how often each step is measured; the tables show the median round")
 	flag.DurationVar(&s.measure, "time", 2500*time.Millisecond, "how long each step is measured")
 	flag.StringVar(&s.only, "only", "", "measure only the steps that this regular expression matches, as in 'W1 redis'")
@@ -67,10 +69,13 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	redis, _ := exec.LookPath("redis-server") // not there: the tables say so
+	if _, err := os.Stat(s.librdkafka); err != nil {
+		s.librdkafka = "" // likewise
+	}
 	kafka := findKafka(s.kafka)
 	rep := report{facts: gather(s, redis, kafka)}
 	err = inTempDir(s.dir, func(dir string) (err error) {
-		su := suite{sluice: s.bin, redis: redis, kafka: kafka, dir: dir, warm: warm, measure: s.measure, small: s.smoke}
+		su := suite{sluice: s.bin, redis: redis, kafka: kafka, librdkafka: s.librdkafka, dir: dir, warm: warm, measure: s.measure, small: s.smoke}
 		all, brokers := su.steps(), su.brokers()
 		defer func() {
 			for _, b := range brokers {

@@ -22,13 +22,14 @@ type facts struct {
 	Redis   string    `json:"redis"`              // version, or "" where it is missing
 	Kafka   string    `json:"kafka"`              // likewise
 	NoKafka string    `json:"no_kafka,omitempty"` // why it is missing
+	NoTool  bool      `json:"no_librdkafka,omitempty"`
 	Rounds  int       `json:"rounds"`
 	Measure float64   `json:"seconds_a_step"`
 }
 
 func gather(s settings, redis string, kafka jvm) facts {
 	f := facts{Time: time.Now(), Kernel: kernel(), CPUs: runtime.NumCPU(), Go: runtime.Version(), Sluice: "unknown",
-		Redis: redisVersion(redis), Kafka: kafka.version, NoKafka: kafka.missing, Rounds: s.rounds, Measure: s.measure.Seconds()}
+		Redis: redisVersion(redis), Kafka: kafka.version, NoKafka: kafka.missing, NoTool: s.librdkafka == "", Rounds: s.rounds, Measure: s.measure.Seconds()}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if out, err := exec.CommandContext(ctx, s.bin, "version").Output(); err == nil {
@@ -170,12 +171,15 @@ var ratios = []ratio{
 	{"W11 written, catch up drained", "rate to Kafka", false, 2, toKafka("written, catch up drained", rate)},
 	{"W11 written, Java, all it can", "rate to Kafka", false, 2, toKafka("written, Java, all it can", rate)},
 	{"W11 written, Java, 2k/s", "ms, p99, to Kafka", true, 0.25, toKafka("written, Java, 2k/s", named(javaP99))},
+	{"W11 written, librdkafka, all it can", "rate to Kafka", false, 2, toKafka("written, librdkafka, all it can", rate)},
+	{"W11 written, librdkafka, catch up", "rate to Kafka", false, 2, toKafka("written, librdkafka, catch up", rate)},
 	{"W11 written, catch up drained", mostMemory + ", to Kafka", true, 0.1, toKafka("written, catch up drained", named(mostMemory))},
 	{"W11 synced, one", "p50 to Kafka", true, 0, toKafka("synced, one", p50)},
 	{"W11 synced, one", "p99 to Kafka", true, 0.25, toKafka("synced, one", p99)},
 	{"W11 synced, 2k/s", "p99 to Kafka", true, 0.25, toKafka("synced, 2k/s", p99)},
 	{"W11 synced, all it can", "rate to Kafka", false, 2, toKafka("synced, all it can", rate)},
 	{"W11 synced, Java, all it can", "rate to Kafka", false, 2, toKafka("synced, Java, all it can", rate)},
+	{"W11 synced, librdkafka, all it can", "rate to Kafka", false, 2, toKafka("synced, librdkafka, all it can", rate)},
 	{"W11 synced, Java, 2k/s", "ms, p99, to Kafka", true, 0.25, toKafka("synced, Java, 2k/s", named(javaP99))},
 	{"W11 synced, all it can", mostMemory + ", to Kafka", true, 0.1, toKafka("synced, all it can", named(mostMemory))},
 	{"W10 idle", "W2: rate to the server without", false, 0.9, against("W10 idle, W2", rate, "W10 idle, W2, none", "sluice")},
@@ -276,7 +280,10 @@ func (r report) markdown() string {
 	if f.Kafka == "" {
 		fmt.Fprintf(&b, "- Apache Kafka: missing, %s.\n", f.NoKafka)
 	}
-	b.WriteString("- NATS: not measured by this version.\n- W6 but for its rolls, W12: not measured by this version.\n- W11: Java's consumer, which needs groups, and librdkafka: not measured by this version.\n")
+	if f.NoTool {
+		b.WriteString("- W11, librdkafka: missing, `go test ./test/kafka` builds its tool.\n")
+	}
+	b.WriteString("- NATS: not measured by this version.\n- W6 but for its rolls, W12: not measured by this version.\n- W11, Java's consumer: not measured by this version; its tool needs groups.\n")
 	return b.String()
 }
 

@@ -21,6 +21,7 @@ type step struct {
 type suite struct {
 	sluice, redis string // binaries; redis may be ""
 	kafka         jvm
+	librdkafka    string // rdkafka_performance, or ""
 	dir           string // on a real disk; each step but W9, whose directories are dear, leaves it empty
 	warm, measure time.Duration
 	small         bool // long steps only show that they work
