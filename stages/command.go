@@ -22,7 +22,8 @@ const (
 	opLocate             // reader pool: find, check and warm whole batches
 	opPin                // reader pool: the same batches again, from where their sending was broken off
 	opRead               // reader pool: their bytes
-	opResolve            // reader pool: the offset of a time
+	opResolve            // reader pool: the first record at or after a time
+	opNewest             // reader pool: the record with the highest time
 	opControl            // controller: the verb
 	opAdopt              // flusher: a log to look after
 	opForget             // writer, flusher, roller: let go of a log
@@ -82,7 +83,8 @@ type adminRequest struct {
 	topic    string
 	id       disk.TopicID // DROP: of no topic but this one; zero: of the one that has the name
 	settings [][2]string
-	dry      bool // CREATE, ALTER: only tell whether it could be done
+	dry      bool   // CREATE, ALTER: only tell whether it could be done
+	made     *topic // answer to CREATE: what was made, or would have been
 	json     bool
 }
 

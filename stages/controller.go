@@ -71,8 +71,12 @@ func (c *controller) create(ask *adminRequest) *text.Error {
 		explicit[s[0]] = s[1]
 	}
 	explicit["partitions"] = strconv.FormatInt(conf.Partitions, 10) // a later default must not change what is on disk
-	if e := c.tooMany(conf.Partitions); e != nil || ask.dry {
+	if e := c.tooMany(conf.Partitions); e != nil {
 		return e
+	}
+	if ask.dry {
+		ask.made = &topic{name: name, conf: conf, settings: explicit}
+		return nil
 	}
 	if err := c.srv.store.CreateTopic("controller", name, explicit); err != nil {
 		return storeError("create topic "+name, err)
@@ -88,6 +92,7 @@ func (c *controller) create(ask *adminRequest) *text.Error {
 	}
 	c.srv.place(t.parts)
 	c.srv.adopt(t, t.parts)
+	ask.made = t
 	return nil
 }
 

@@ -24,6 +24,14 @@ func (r *responder) kafkaAdmin(_ context.Context, _ *command, req kmsg.Request) 
 		return r.apiVersions(req)
 	case *kmsg.MetadataRequest:
 		return r.metadata(req)
+	case *kmsg.CreateTopicsRequest:
+		return r.createTopics(req)
+	case *kmsg.CreatePartitionsRequest:
+		return r.createPartitions(req)
+	case *kmsg.DeleteTopicsRequest:
+		return r.deleteTopics(req)
+	case *kmsg.DescribeConfigsRequest:
+		return r.describeConfigs(req)
 	}
 	panic(fmt.Sprintf("BUG: nobody carries out %T", req))
 }
@@ -69,11 +77,7 @@ func (r *responder) metadata(req *kmsg.MetadataRequest) kmsg.Response {
 	told := make(map[string]bool, len(req.Topics)) // each once: an answer is larger than what asks for it
 	for i := range req.Topics {
 		ask := &req.Topics[i]
-		key := string(ask.TopicID[:])
-		if ask.Topic != nil {
-			key = "/" + *ask.Topic
-		}
-		if !told[key] {
+		if key := topicKey(ask.Topic, ask.TopicID); !told[key] {
 			told[key] = true
 			resp.Topics = append(resp.Topics, r.topicMetadata(ask, req.Version, create))
 		}
@@ -89,7 +93,7 @@ func (r *responder) topicMetadata(ask *kmsg.MetadataRequestTopic, version int16,
 	case ask.Topic != nil:
 		t, e = r.topicNamed(*ask.Topic, create)
 		if e != nil {
-			code = kafkaErrorOf(e).code
+			code = adminError(e).code
 		}
 	case version < 12: // Kafka's brokers can't yet find a topic by its id there, and no client asks
 		t, code = nil, kafka.InvalidRequest

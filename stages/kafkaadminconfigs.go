@@ -1,0 +1,201 @@
+package stages
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"sluice/wire/kafka"
+)
+
+// topicKafkaConfigs are the settings of a topic under the names and in the units of Kafka, where
+// it has them. ack, flush.bytes and sync are sluice's own.
+var topicKafkaConfigs = []struct {
+	name  string
+	kind  kmsg.ConfigType
+	value func(*TopicConfig) string
+}{
+	{"ack", kmsg.ConfigTypeString, func(c *TopicConfig) string { return c.Ack.String() }},
+	{"flush.bytes", kmsg.ConfigTypeLong, func(c *TopicConfig) string { return strconv.FormatInt(c.FlushBytes, 10) }},
+	{"flush.messages", kmsg.ConfigTypeLong, func(c *TopicConfig) string { return strconv.FormatInt(c.FlushMessages, 10) }},
+	{"flush.ms", kmsg.ConfigTypeLong, func(c *TopicConfig) string {
+		if c.Flush == Forever {
+			return kafkaNever
+		}
+		return strconv.FormatInt(int64(c.Flush/time.Millisecond), 10)
+	}},
+	{"index.interval.bytes", kmsg.ConfigTypeInt, func(c *TopicConfig) string { return strconv.FormatInt(c.IndexInterval, 10) }},
+	{"max.message.bytes", kmsg.ConfigTypeInt, func(c *TopicConfig) string { return strconv.FormatInt(c.MaxBatch, 10) }},
+	{"segment.bytes", kmsg.ConfigTypeLong, func(c *TopicConfig) string { return strconv.FormatInt(c.SegmentBytes, 10) }},
+	{"sync", kmsg.ConfigTypeString, func(c *TopicConfig) string { return string(c.Sync) }},
+}
+
+// kafkaNever is how Kafka's settings say that a limit is none.
+const kafkaNever = "9223372036854775807"
+
+// kafkaFixed are settings of Kafka of which one value is what sluice does. Tools ask for them,
+// and give them when they make topics.
+var kafkaFixed = []struct {
+	name  string
+	kind  kmsg.ConfigType
+	value string
+}{
+	{"cleanup.policy", kmsg.ConfigTypeList, "delete"},
+	{"compression.type", kmsg.ConfigTypeString, "producer"},
+	{"message.timestamp.type", kmsg.ConfigTypeString, "CreateTime"},
+	{"min.insync.replicas", kmsg.ConfigTypeInt, "1"},
+	{"retention.bytes", kmsg.ConfigTypeLong, "-1"},
+	{"retention.ms", kmsg.ConfigTypeLong, "-1"},
+	{"segment.ms", kmsg.ConfigTypeLong, kafkaNever},
+	{"unclean.leader.election.enable", kmsg.ConfigTypeBoolean, "false"},
+}
+
+// settingOf is the value of a topic's setting as CREATE takes it; empty: it changes nothing.
+func settingOf(name string, value *string) (string, *kafkaError) {
+	if value == nil || *value == "" {
+		return "", &kafkaError{kafka.InvalidConfig, name + " has no value"}
+	}
+	for _, f := range kafkaFixed {
+		if f.name != name {
+			continue
+		}
+		if *value != f.value {
+			return "", &kafkaError{kafka.InvalidConfig, fmt.Sprintf("%s=%s is not supported yet: leave it out, or use %s", name, *value, f.value)}
+		}
+		return "", nil
+	}
+	switch {
+	case name == "partitions":
+		return "", &kafkaError{kafka.InvalidConfig, "the number of partitions is no config: it has a place of its own in the request"}
+	case *value == kafkaNever && name == "flush.ms":
+		return "forever", nil
+	case *value == kafkaNever && (name == "flush.messages" || name == "flush.bytes"):
+		return "none", nil
+	}
+	return *value, nil
+}
+
+// topicConfigs are the settings of a topic. None can be changed by this protocol.
+func topicConfigs(s *Server, t *topic) []kmsg.DescribeConfigsResponseResourceConfig {
+	var all []kmsg.DescribeConfigsResponseResourceConfig
+	own, server, builtIn := t.conf, s.conf.Topic, DefaultTopic()
+	for _, c := range topicKafkaConfigs {
+		source := kmsg.ConfigSourceDefaultConfig
+		switch _, explicit := t.settings[c.name]; {
+		case explicit:
+			source = kmsg.ConfigSourceDynamicTopicConfig
+		case c.value(&server) != c.value(&builtIn):
+			source = kmsg.ConfigSourceStaticBrokerConfig
+		}
+		help, _ := Find(TopicSettings(), c.name)
+		all = append(all, kafkaConfig(c.name, c.value(&own), c.kind, source, help.Help))
+	}
+	for _, f := range kafkaFixed {
+		all = append(all, kafkaConfig(f.name, f.value, f.kind, kmsg.ConfigSourceDefaultConfig, ""))
+	}
+	slices.SortFunc(all, func(a, b kmsg.DescribeConfigsResponseResourceConfig) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// serverConfigs are what tools ask of a broker.
+func serverConfigs(s *Server) []kmsg.DescribeConfigsResponseResourceConfig {
+	c := &s.conf
+	var all []kmsg.DescribeConfigsResponseResourceConfig
+	for _, own := range []struct {
+		name, value string
+		kind        kmsg.ConfigType
+	}{
+		{"auto.create.topics.enable", strconv.FormatBool(c.AutoCreate), kmsg.ConfigTypeBoolean},
+		{"broker.id", strconv.Itoa(kafkaNode), kmsg.ConfigTypeInt},
+		{"compression.type", "producer", kmsg.ConfigTypeString},
+		{"default.replication.factor", "1", kmsg.ConfigTypeInt},
+		{"delete.topic.enable", "true", kmsg.ConfigTypeBoolean},
+		{"log.retention.bytes", "-1", kmsg.ConfigTypeLong},
+		{"log.retention.ms", "-1", kmsg.ConfigTypeLong},
+		{"log.segment.bytes", strconv.FormatInt(c.Topic.SegmentBytes, 10), kmsg.ConfigTypeLong},
+		{"message.max.bytes", strconv.FormatInt(c.Topic.MaxBatch, 10), kmsg.ConfigTypeInt},
+		{"min.insync.replicas", "1", kmsg.ConfigTypeInt},
+		{"node.id", strconv.Itoa(kafkaNode), kmsg.ConfigTypeInt},
+		{"num.partitions", strconv.FormatInt(c.Topic.Partitions, 10), kmsg.ConfigTypeInt},
+	} {
+		all = append(all, kafkaConfig(own.name, own.value, own.kind, kmsg.ConfigSourceStaticBrokerConfig, ""))
+	}
+	return all
+}
+
+func kafkaConfig(name, value string, kind kmsg.ConfigType, source kmsg.ConfigSource, help string) kmsg.DescribeConfigsResponseResourceConfig {
+	c := kmsg.NewDescribeConfigsResponseResourceConfig()
+	c.Name, c.Value, c.ConfigType, c.Source, c.ReadOnly = name, &value, kind, source, true
+	if help != "" {
+		c.Documentation = &help
+	}
+	return c
+}
+
+// createdConfigs are the settings of a topic that was made, as the answer to that tells them.
+func createdConfigs(s *Server, t *topic) (all []kmsg.CreateTopicsResponseTopicConfig) {
+	for _, c := range topicConfigs(s, t) {
+		all = append(all, kmsg.CreateTopicsResponseTopicConfig{Name: c.Name, Value: c.Value, ReadOnly: c.ReadOnly, Source: int8(c.Source)})
+	}
+	return all
+}
+
+// describeConfigs tells the settings of topics and of the server.
+func (r *responder) describeConfigs(req *kmsg.DescribeConfigsRequest) kmsg.Response {
+	resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
+	told := make(map[string]bool, len(req.Resources)) // each once: an answer is larger than what asks for it
+	for i := range req.Resources {
+		ask := &req.Resources[i]
+		key := fmt.Sprint(ask.ResourceType, " ", ask.ResourceName)
+		if told[key] {
+			continue
+		}
+		told[key] = true
+		answer := kmsg.NewDescribeConfigsResponseResource()
+		answer.ResourceType, answer.ResourceName = ask.ResourceType, ask.ResourceName
+		configs, e := r.configsOf(ask)
+		answer.ErrorCode, answer.ErrorMessage = e.fields()
+		for _, c := range configs {
+			if len(ask.ConfigNames) > 0 && !slices.Contains(ask.ConfigNames, c.Name) {
+				continue
+			}
+			if !req.IncludeDocumentation {
+				c.Documentation = nil
+			}
+			if req.IncludeSynonyms {
+				c.ConfigSynonyms = []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym{{Name: c.Name, Value: c.Value, Source: c.Source}}
+			}
+			answer.Configs = append(answer.Configs, c)
+		}
+		resp.Resources = append(resp.Resources, answer)
+	}
+	return resp
+}
+
+func (r *responder) configsOf(ask *kmsg.DescribeConfigsRequestResource) ([]kmsg.DescribeConfigsResponseResourceConfig, *kafkaError) {
+	name := ask.ResourceName
+	switch ask.ResourceType {
+	case kmsg.ConfigResourceTypeTopic:
+		if t := r.c.srv.catalog.all()[name]; t != nil {
+			return topicConfigs(r.c.srv, t), nil
+		}
+		return nil, adminError(noTopic([]byte(name), 0))
+	case kmsg.ConfigResourceTypeBroker:
+		switch name {
+		case strconv.Itoa(kafkaNode):
+			return serverConfigs(r.c.srv), nil
+		case "": // what all brokers share and was changed while they ran: nothing is
+			return nil, nil
+		}
+		return nil, &kafkaError{kafka.InvalidRequest, fmt.Sprintf("there is no broker %s: the only one is %d", name, kafkaNode)}
+	}
+	return nil, &kafkaError{kafka.InvalidRequest, fmt.Sprintf("there are settings of topics and of the broker, not of a resource of type %d", int8(ask.ResourceType))}
+}
