@@ -69,6 +69,10 @@ func Settings() []Setting[Config] {
 		span("stages.conn.peer_timeout", "A client whose machine answers nothing for so long is gone. Where write_timeout is longer, that decides of one with answers on their way: to the kernel it looks like one that reads nothing.", 4*time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.PeerTimeout }),
 		span("stages.conn.write_timeout", "A client that takes none of its answers for so long is closed.", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.WriteTimeout }),
 		size("stages.kafka.max_frame", "Largest Produce request of a Kafka client, all its batches together.", 1<<20, 127<<20, func(c *Config) *int64 { return &c.KafkaProtocol.MaxFrame }),
+		{
+			Name: "stages.kafka.advertised", Get: advertised, Set: setAdvertised,
+			Help: "Address that Kafka's clients are told to connect to: host:port, or a host, with the port that they have come to; empty: where each of them has connected to.",
+		},
 		level("stages.kafka.acks_one", "What acks=1 of a Kafka client waits for: written or synced.", func(c *Config) *text.Ack { return &c.KafkaProtocol.AcksOne }),
 		level("stages.kafka.acks_all", "What acks=all of a Kafka client waits for: written or synced.", func(c *Config) *text.Ack { return &c.KafkaProtocol.AcksAll }),
 		count("stages.writer.count", "Writers; a log always belongs to exactly one.", 1, 64, func(c *Config) *int64 { return &c.Writer.Count }),
