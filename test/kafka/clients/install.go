@@ -26,7 +26,6 @@ type kit struct {
 	sources []string // files and folders beside this one that decide what is installed
 	needs   []string // programs on the PATH
 	steps   [][]string
-	after   func(dir string) error
 }
 
 // installLimit ends an installation that hangs. The longest, with a compiler in it, takes a minute or two.
@@ -89,16 +88,13 @@ func (k kit) install(ctx context.Context, here, dir string) error {
 			return failed(step, string(out), err)
 		}
 	}
-	if k.after != nil {
-		return k.after(dir)
-	}
 	return nil
 }
 
 // unreachable is what the programs print of a registry that does not answer, or does not have a thing for this machine.
 var unreachable = regexp.MustCompile(`(?i)dial tcp|module lookup disabled|no such host|connection refused|timed? ?out|temporary failure|` +
 	`could not resolve|couldn't resolve|could not connect|network is unreachable|ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ENETUNREACH|` +
-	`no matching distribution|could not transfer artifact|unknown host|unable to locate package|failed to fetch`)
+	`no matching distribution|error while loading shared libraries|could not transfer artifact|unknown host|unable to locate package|failed to fetch`)
 
 // hosts have no place in a reason that is printed: which registry a machine asks is its own business.
 var hosts = regexp.MustCompile(`\w+://\S+|\b[\w-]+(\.[\w-]+)+:\d+\b`)

@@ -38,6 +38,10 @@ const managed = (call) => async (r) => {
   }
 }
 
+async function config (admin, r) {
+  return (await admin.describeConfigs({ resources: [{ type: 2, name: r.topic }], includeSynonyms: false })).resources[0]
+}
+
 async function offset (admin, r) {
   const at = r.from === 'time' ? await admin.fetchTopicOffsetsByTimestamp(r.topic, r.at) : await admin.fetchTopicOffsets(r.topic)
   const p = at.find((p) => p.partition === r.partition)
@@ -75,8 +79,9 @@ const operations = {
   create: managed(async (admin, r) => { await admin.createTopics({ topics: [{ topic: r.topic, numPartitions: r.partitions, replicationFactor: 1 }] }) }),
   delete: managed(async (admin, r) => { await admin.deleteTopics({ topics: [r.topic] }) }),
   grow: managed(async (admin, r) => { await admin.createPartitions({ topicPartitions: [{ topic: r.topic, count: r.partitions }] }) }),
-  partitions: managed(async (admin, r) => ({ count: (await admin.fetchTopicMetadata({ topics: [r.topic] })).topics[0].partitions.length })),
-  config: managed(async (admin, r) => ({ count: (await admin.describeConfigs({ resources: [{ type: 2, name: r.topic }], includeSynonyms: false })).resources[0].configEntries.length })),
+  // The settings first: asking for metadata alone would make a topic that is not there.
+  partitions: managed(async (admin, r) => { await config(admin, r); return { count: (await admin.fetchTopicMetadata({ topics: [r.topic] })).topics[0].partitions.length } }),
+  config: managed(async (admin, r) => ({ count: (await config(admin, r)).configEntries.length })),
   offset: managed(offset),
   produce,
   stream: produce,

@@ -24,8 +24,11 @@ def done(futures):
     return [f.result(protocol.LIMIT) for f in futures.values()]
 
 
+managers = {}  # kept: an answer is lost with the client that is waiting for it
+
+
 def manager(r):
-    return admin.AdminClient({"bootstrap.servers": r["server"]})
+    return managers.setdefault(r["server"], admin.AdminClient({"bootstrap.servers": r["server"]}))
 
 
 def partitions(r):

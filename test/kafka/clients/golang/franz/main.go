@@ -110,7 +110,7 @@ func produce(ctx context.Context, r protocol.Request) (protocol.Answer, error) {
 			switch {
 			case err != nil && failed == nil:
 				failed = err
-			case err == nil && i == r.First:
+			case err == nil && i == r.First && r.Acks != "0":
 				base = rec.Offset
 			}
 			if err == nil && r.Op == "stream" {

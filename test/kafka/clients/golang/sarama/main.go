@@ -56,7 +56,9 @@ func do(ctx context.Context, r protocol.Request) (protocol.Answer, error) {
 	case "consume":
 		return consume(ctx, r)
 	}
-	client, err := sarama.NewClient([]string{r.Server}, config())
+	conf := config()
+	conf.Metadata.AllowAutoTopicCreation = false // asking about a topic must not make it
+	client, err := sarama.NewClient([]string{r.Server}, conf)
 	if err != nil {
 		return protocol.Answer{}, err
 	}
