@@ -8,3 +8,9 @@ func SharesForTest(budget int) (least, service, openings, pins, awake int) {
 	f := newFiles(budget)
 	return minFiles, serviceFiles, f.openings, f.pins, f.awakens
 }
+
+// OffsetAt is FirstAt for tests that have no use for the record's own time.
+func (l *Log) OffsetAt(ms int64, wait bool) (uint64, error) {
+	first, err := l.FirstAt(ms, wait)
+	return first.Offset, err
+}

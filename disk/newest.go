@@ -2,7 +2,7 @@ package disk
 
 import "errors"
 
-// Newest finds the record with the highest time, the first of them if several have it; Next and no time in an empty log. As
+// Newest finds the record with the highest time, the first of them if several have it; Next with NoTime in an empty log. As
 // FirstAt, it believes the headers of batches, and passes over damaged ones. It waits for the disk. Any goroutine.
 func (l *Log) Newest() (Timed, error) {
 	next, highest := l.next.Load(), int64(minTime)
@@ -18,7 +18,7 @@ func (l *Log) Newest() (Timed, error) {
 		highest, from = max(highest, ms), end
 	}
 	if highest == minTime {
-		return Timed{Offset: next}, nil
+		return Timed{next, NoTime}, nil
 	}
 	return l.FirstAt(highest, true)
 }

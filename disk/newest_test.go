@@ -13,7 +13,7 @@ import (
 // record at or after any time.
 func TestNewest(t *testing.T) {
 	e := newEnv(t, fstest.NewMem(), small)
-	if got, err := e.l.Newest(); err != nil || got != (disk.Timed{}) {
+	if got, err := e.l.Newest(); err != nil || got != (disk.Timed{Time: disk.NoTime}) {
 		t.Errorf("an empty log: %v, %v", got, err)
 	}
 	rng := rand.New(rand.NewPCG(1, 2))

@@ -12,13 +12,10 @@ type Timed struct {
 	Time   int64
 }
 
-// OffsetAt is FirstAt for who has no use for the record's own time.
-func (l *Log) OffsetAt(ms int64, wait bool) (uint64, error) {
-	first, err := l.FirstAt(ms, wait)
-	return first.Offset, err
-}
+// NoTime is that of no record.
+const NoTime = minTime
 
-// FirstAt finds the first record whose time is at or after ms (Unix ms); if there is none, Next and no time. Times need
+// FirstAt finds the first record whose time is at or after ms (Unix ms); if there is none, Next with NoTime. Times need
 // not be in order. A batch's header is believed about its highest time; damaged batches are passed over. Any goroutine.
 // Errors: ErrCold without wait, if memory alone does not tell; I/O.
 func (l *Log) FirstAt(ms int64, wait bool) (Timed, error) {
@@ -41,7 +38,7 @@ func (l *Log) FirstAt(ms int64, wait bool) (Timed, error) {
 		}
 		from = end
 	}
-	return Timed{Offset: next}, nil
+	return Timed{next, NoTime}, nil
 }
 
 // firstAt looks in the segment that holds from. at.Offset == end: not there; go on at end.

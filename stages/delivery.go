@@ -32,9 +32,10 @@ type delivery struct {
 	pinned bool
 
 	// What the pool is asked, and its answer.
-	limit int64  // opLocate: bytes
-	at    int64  // opPin, opRead: from there on, in the extent
-	space []byte // opRead
+	limit int64      // opLocate: bytes
+	at    int64      // opPin, opRead: from there on, in the extent
+	space []byte     // opRead
+	first disk.Timed // opResolve, opNewest
 	fault error
 
 	suspected uint64 // base of the last batch that was found damaged, and one more; 0: none
@@ -86,9 +87,10 @@ func (r *responder) begin(cmd *command) *text.Error {
 		d.offset = max(log.Oldest(), end-min(end, uint64(q.from.Value)))
 	case text.FromTime:
 		var err error
-		if d.offset, err = log.OffsetAt(q.from.Value, false); errors.Is(err, disk.ErrCold) {
+		if d.first, err = log.FirstAt(q.from.Value, false); errors.Is(err, disk.ErrCold) {
 			err = r.cold(cmd, opResolve)
 		}
+		d.offset = d.first.Offset
 		if err != nil {
 			return readError(cmd, err)
 		}

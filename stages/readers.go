@@ -85,7 +85,9 @@ func (r *readers) serve(ctx context.Context, cmd *command) (err error) {
 	case opRead:
 		return d.read()
 	case opResolve:
-		d.offset, err = cmd.part.log.OffsetAt(cmd.read.from.Value, true)
+		d.first, err = cmd.part.log.FirstAt(cmd.read.from.Value, true)
+	case opNewest:
+		d.first, err = cmd.part.log.Newest()
 	default:
 		panic(fmt.Sprintf("BUG: readers got op %d", cmd.op))
 	}
