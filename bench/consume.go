@@ -23,6 +23,7 @@ import (
 // A crowd is consumers that do the same, each on a connection of its own. Its kinds:
 //
 //	stream   bytes without frames, from the raw server that sends files; the request is which part to begin at
+//	ask      in pieces, from the same server; the next one asked for when an answer begins to come
 //	fetch    FETCH from the log, the next one asked for when an answer begins to come; from its beginning again at its end
 //	tail     TAIL raw=1, likewise
 //	follow   TAIL raw=1 until the offset Until; each record's latency counts from the moment it was due

@@ -44,7 +44,11 @@ func (k *consumer) begin() error {
 		_, err := fmt.Fprintf(k.nc, "%d %d\n", k.number, k.crowd.Conns)
 		return err
 	}
-	if err := k.send("PING\n"); err != nil {
+	ping := "PING\n"
+	if k.crowd.Kind == "ask" {
+		ping = fmt.Sprintf("PING %d %d\n", k.number, k.crowd.Conns)
+	}
+	if err := k.send(ping); err != nil {
 		return err
 	}
 	if err := sluiceAnswer(k.br); err != nil || k.crowd.Kind != "follow" {
@@ -66,7 +70,7 @@ func (k *consumer) consume() error {
 	switch k.crowd.Kind {
 	case "stream":
 		return k.stream()
-	case "fetch":
+	case "fetch", "ask":
 		return k.fetches()
 	case "tail":
 		return k.tails()

@@ -9,18 +9,23 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
 
 // The limits of reading: a server that does nothing but sendfile, and one that does nothing but hand on.
 
-// A fileSender sends the sealed segments of a log, over and over, straight from their files.
+// A fileSender sends the sealed segments of a log, over and over, straight from their files: as a stream, or in pieces
+// that are asked for, each with a line before and behind it. It knows of the text protocol what a consumer sends it.
 type fileSender struct {
 	names []string
 	sizes []int64
 	total int64
 }
+
+// askedBytes is what an asked one sends at once: as much as the server has in an answer, unless it is told otherwise.
+const askedBytes = 512 << 10
 
 // newFileSender takes a log's folder. The last segment is left out: what is allocated ahead lies behind its records.
 func newFileSender(dir string) (*fileSender, error) {
@@ -40,12 +45,23 @@ func newFileSender(dir string) (*fileSender, error) {
 	return s, nil
 }
 
-// serve sends from the i-th of n equal parts on, as the first line of the client says.
+// serve sends from the i-th of n equal parts on, as the first line of the client says: "PING i n", if it will ask.
 func (s *fileSender) serve(c net.Conn) {
 	defer closeQuietly(c)
-	var i, n int64
-	if _, err := fmt.Fscanf(c, "%d %d\n", &i, &n); err != nil || n <= 0 {
+	br := bufio.NewReader(c)
+	line, err := br.ReadString('\n')
+	if err != nil {
 		return
+	}
+	parts, asks := strings.CutPrefix(line, "PING ")
+	var i, n int64
+	if _, err := fmt.Sscanf(parts, "%d %d\n", &i, &n); err != nil || n <= 0 {
+		return
+	}
+	if asks {
+		if _, err := io.WriteString(c, "OK\r\n"); err != nil {
+			return
+		}
 	}
 	at := s.total * i / n
 	for {
@@ -54,7 +70,7 @@ func (s *fileSender) serve(c net.Conn) {
 				at -= size
 				continue
 			}
-			if s.send(c, s.names[f], at) != nil {
+			if s.send(c, br, s.names[f], at, asks) != nil {
 				return // the client has had enough
 			}
 			at = 0
@@ -62,15 +78,45 @@ func (s *fileSender) serve(c net.Conn) {
 	}
 }
 
-func (s *fileSender) send(c net.Conn, name string, at int64) error {
+// send sends a file from at on.
+func (s *fileSender) send(c net.Conn, br *bufio.Reader, name string, at int64, asks bool) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return err
 	}
-	if _, err = f.Seek(at, io.SeekStart); err == nil {
+	if _, err = f.Seek(at, io.SeekStart); err == nil && asks {
+		err = s.pieces(c, br, f)
+	} else if err == nil {
 		_, err = c.(*net.TCPConn).ReadFrom(f) // which is sendfile(2)
 	}
 	return errors.Join(err, f.Close())
+}
+
+// pieces sends one for each line that comes.
+func (s *fileSender) pieces(c net.Conn, br *bufio.Reader, f *os.File) error {
+	for {
+		if _, err := br.ReadSlice('\n'); err != nil {
+			return err
+		}
+		at, err := f.Seek(0, io.SeekCurrent)
+		if err != nil {
+			return err
+		}
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		n := min(info.Size()-at, askedBytes)
+		if _, err := fmt.Fprintf(c, "DATA %d from=0 next=1 end=2\r\n", n); err != nil {
+			return err
+		}
+		if _, err := c.(*net.TCPConn).ReadFrom(io.LimitReader(f, n)); err != nil {
+			return err
+		}
+		if _, err := io.WriteString(c, "\r\n"); err != nil || at+n == info.Size() {
+			return err
+		}
+	}
 }
 
 // A fan hands each message to all who follow, from memory. It knows of the text protocol what the step sends it.

@@ -75,15 +75,18 @@ func readSides(p, raw *proc, next uint64) (sides []*readSide) {
 			sides = append(sides, &readSide{tally: t, crowd: c, pid: p.cmd.Process.Pid})
 		}
 		fetch := crowd{Kind: "fetch", Topic: topic, Step: next / uint64(n)}
+		tail := crowd{Kind: "tail", Topic: topic, Step: fetch.Step}
 		add("sendfile %d", "raw", raw, crowd{Kind: "stream"})
 		add("W7 %d", "sluice", p, fetch)
+		add("W7 %d tail", "sluice", p, tail)
 		if n == 1 {
-			add("W7 %d tail", "sluice", p, crowd{Kind: "tail", Topic: topic})
 			add("W7 %d singles", "sluice", p, crowd{Kind: "fetch", Topic: singlesTopic})
 		}
-		fetch.Drain = true
+		fetch.Drain, tail.Drain = true, true
 		add("sendfile %d drained", "raw", raw, crowd{Kind: "stream", Drain: true})
+		add("sendfile %d drained, asked", "raw", raw, crowd{Kind: "ask", Drain: true})
 		add("W7 %d drained", "sluice", p, fetch)
+		add("W7 %d drained, tail", "sluice", p, tail)
 	}
 	return sides
 }
