@@ -44,23 +44,37 @@ func (c *Client) Ping(ctx context.Context) error { return c.do(ctx, ping) }
 // Create makes a topic. Settings have the names and values of the protocol, partitions=3, segment.bytes=64MiB.
 // Errors: EXISTS, BAD_SETTING, BAD_TOPIC; ErrUnknown if the connection is lost before the answer.
 func (c *Client) Create(ctx context.Context, topic string, settings map[string]string) error {
-	if len(settings) > maxSettings {
-		return fmt.Errorf("create: %d settings: at most %d", len(settings), maxSettings)
+	return c.set(ctx, "create", "CREATE ", topic, settings)
+}
+
+// Alter changes settings of a topic, all of them or none, and returns once they hold. So far that is partitions, which can
+// only be added: partitions=4. A topic that has them already is left as it is.
+// Errors: NO_TOPIC, BAD_SETTING, DISK_FULL; ErrUnknown if the connection is lost before the answer.
+func (c *Client) Alter(ctx context.Context, topic string, settings map[string]string) error {
+	if len(settings) == 0 {
+		return fmt.Errorf("alter: there is nothing to change: name a setting")
 	}
-	line, err := topicLine("CREATE ", topic)
+	return c.set(ctx, "alter", "ALTER ", topic, settings)
+}
+
+func (c *Client) set(ctx context.Context, op, verb, topic string, settings map[string]string) error {
+	if len(settings) > maxSettings {
+		return fmt.Errorf("%s: %d settings: at most %d", op, len(settings), maxSettings)
+	}
+	line, err := topicLine(verb, topic)
 	if err != nil {
-		return fmt.Errorf("create: %w", err)
+		return fmt.Errorf("%s: %w", op, err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if name == "" || strings.ContainsAny(name, " =%\r\n") {
-			return fmt.Errorf("create: %q is no name of a setting", name)
+			return fmt.Errorf("%s: %q is no name of a setting", op, name)
 		}
 		line = text.AppendStr(line, name, settings[name])
 	}
 	if len(line)+2 > text.MaxLine {
-		return fmt.Errorf("create: the settings need %d bytes, a line has %d", len(line)+2, text.MaxLine)
+		return fmt.Errorf("%s: the settings need %d bytes, a line has %d", op, len(line)+2, text.MaxLine)
 	}
-	return c.do(ctx, request{op: "create", topic: topic, line: line, changes: true, read: noMore})
+	return c.do(ctx, request{op: op, topic: topic, line: line, changes: true, read: noMore})
 }
 
 // Drop removes a topic with all its records.
@@ -251,6 +265,7 @@ func (h *Hello) parse(a *text.Answer) error {
 	if err := f.err(); err != nil {
 		return err
 	}
+	h.Sequences, _ = a.Int("sequences") // absent: none
 	if server != "sluice" || h.Protocol != 1 {
 		return protocolError("this is %s with protocol %d; the client speaks protocol 1 of sluice", server, h.Protocol)
 	}

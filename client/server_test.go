@@ -311,6 +311,19 @@ func TestAdmin(t *testing.T) {
 			t.Errorf("%q is a topic", bad)
 		}
 	}
+	must(t, c.Create(ctx, "grows", nil))
+	must(t, c.Alter(ctx, "grows", map[string]string{"partitions": "3"}))
+	if h, err := c.Head(ctx, "grows/2"); err != nil || h.Partitions != 3 {
+		t.Errorf("%+v, %v", h, err)
+	}
+	code(c.Alter(ctx, "grows", map[string]string{"partitions": "2"}), client.BadSetting)
+	code(c.Alter(ctx, "u", map[string]string{"partitions": "2"}), client.NoTopic)
+	for topic, settings := range map[string]map[string]string{"grows": nil, "a b": {"partitions": "3"}, "t": {"a b": "3"}} {
+		if err := c.Alter(ctx, topic, settings); err == nil {
+			t.Errorf("%q was altered with %v", topic, settings)
+		}
+	}
+	must(t, c.Drop(ctx, "grows"))
 	p := producer(t, c, "t/2", client.ProducerOptions{})
 	r, err := p.Append(ctx, rec("x"))
 	must(t, err)

@@ -90,7 +90,7 @@ consumers read from any offset or follow the end.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(
-		newServe(), newAppend(), newRead(), newTail(), newHead(), newTopics(), newStats(), newFlush(), newCreate(), newDrop(),
+		newServe(), newAppend(), newRead(), newTail(), newHead(), newTopics(), newStats(), newFlush(), newCreate(), newAlter(), newDrop(),
 		newVerify(), newDump(), newRepair(),
 		newConfig(), newVersion(), newCompletion(),
 		newDoctor(),

@@ -134,10 +134,16 @@ func TestAdministration(t *testing.T) {
 	if got := do("", "create", "t", "partitions=2", "ack=synced"); got != "created t\n" {
 		t.Errorf("%q", got)
 	}
+	if got := do("", "alter", "t", "partitions=3"); got != "altered t\n" {
+		t.Errorf("%q", got)
+	}
+	if got := do("", "alter", "t", "partitions=3", "--json"); !strings.Contains(got, `"altered":true`) {
+		t.Errorf("%q", got)
+	}
 	do("a\nb\n", "append", "t", "--partition", "1")
 	var h client.Head
 	must(t, json.Unmarshal([]byte(do("", "head", "t", "--partition", "1", "--json")), &h))
-	if h.Next != 2 || h.Synced != 2 || h.Partitions != 2 {
+	if h.Next != 2 || h.Synced != 2 || h.Partitions != 3 {
 		t.Errorf("%+v", h)
 	}
 	if got := do("", "head", "t/1"); !strings.Contains(got, "next        2") {
@@ -145,7 +151,7 @@ func TestAdministration(t *testing.T) {
 	}
 	var list []client.Topic
 	must(t, json.Unmarshal([]byte(do("", "topics", "--json")), &list))
-	if len(list) != 1 || list[0].Name != "t" || list[0].Partitions != 2 || list[0].Records != 2 {
+	if len(list) != 1 || list[0].Name != "t" || list[0].Partitions != 3 || list[0].Records != 2 {
 		t.Errorf("%+v", list)
 	}
 	if got := do("", "topics"); !strings.HasPrefix(got, "TOPIC  PARTITIONS") {
@@ -186,6 +192,8 @@ func TestFailuresAreOneSentence(t *testing.T) {
 		{"", []string{"read", "empty", "--from", "3"}, exitFailure, "the log is empty, and its next record gets the offset 0"},
 		{"", []string{"create", "t"}, exitFailure, "sluice: create t: EXISTS: "},
 		{"", []string{"create", "u", "colour=red"}, exitFailure, "sluice: create u: BAD_SETTING: "},
+		{"", []string{"alter", "t", "ack=synced"}, exitFailure, "sluice: alter t: BAD_SETTING: "},
+		{"", []string{"alter", "nothing", "partitions=2"}, exitFailure, "sluice: alter nothing: NO_TOPIC: "},
 		{"", []string{"append", "t", "no/such/file"}, exitFailure, "sluice: append: open no/such/file: "},
 		{"a\nb\n" + strings.Repeat("x", 2000) + "\nd\n", []string{"append", "small", "--batch-bytes", "1KiB"}, exitFailure, "line 3 was refused"},
 		{"a\n" + strings.Repeat("x", 9<<20), []string{"append", "t"}, exitFailure, "stdin: line 2 is longer than"},
@@ -232,6 +240,10 @@ func TestUsageMistakesNeedNoServer(t *testing.T) {
 		{"create u ack=x", `ack: "x" is no ack level`},
 		{"create u sync=shutdown flush.ms=5", "flush.ms has no effect with sync=shutdown: leave one of them out"},
 		{"create u flush.messages=5 sync=dsync", "flush.messages has no effect with sync=dsync"},
+		{"alter t", "requires at least 2 arg"},
+		{"alter a/b partitions=2", "names a partition"},
+		{"alter t partitions", "NAME=VALUE"},
+		{"alter t partitions=0", "0 is out of bounds"},
 		{"drop a/b", "names a partition"},
 		{"dump d t --limit -1", "use a whole number"},
 		{"serve --set foo=1", "there is no setting foo"},
