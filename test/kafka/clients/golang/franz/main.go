@@ -97,6 +97,9 @@ func produce(ctx context.Context, r protocol.Request) (protocol.Answer, error) {
 	if !r.Idempotent {
 		set = append(set, kgo.DisableIdempotentWrite())
 	}
+	if r.Op == "stream" {
+		set = append(set, kgo.ProducerBatchMaxBytes(32<<10)) // as others have it, so that there are many batches
+	}
 	cl, err := kgo.NewClient(set...)
 	if err != nil {
 		return protocol.Answer{}, err
