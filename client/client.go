@@ -29,6 +29,8 @@ type Hello struct {
 	Role     string
 	MaxLine  int64 // bytes
 	MaxBatch int64 // bytes, the payload of one request
+	// Sequences is how many batches of a producer the server knows again; 0: it does not take such batches.
+	Sequences int64
 }
 
 // Dial connects once; it fails if the server can't be reached, within ctx and DialTimeout. Later connections are made,

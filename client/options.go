@@ -62,6 +62,17 @@ const (
 	UnknownResend
 )
 
+// SequencePolicy says whether a Producer numbers its records.
+type SequencePolicy uint8
+
+const (
+	// SequencesAuto numbers them where the server offers that, and an ack is asked for: then what is sent again is appended
+	// once, and what was sent when a connection is lost is sent again, for as long as Retry says.
+	SequencesAuto SequencePolicy = iota
+	// SequencesOff leaves it: what was sent when a connection is lost has an unknown outcome.
+	SequencesOff
+)
+
 // ProducerOptions tune a Producer. The zero value is fit for most.
 type ProducerOptions struct {
 	Ack   Ack
@@ -79,7 +90,10 @@ type ProducerOptions struct {
 	// MaxInFlight bounds the requests without an answer on the connection; 0 = 4. With 1 and StopOnError, what is in the
 	// log is always a prefix of what was sent.
 	MaxInFlight int
-	// OnUnknown says what happens to records whose outcome is unknown; the zero value fails them.
+	// Sequences says whether records are numbered; the zero value does so wherever it can. Then at most 5 requests are in
+	// flight (Hello.Sequences), whatever MaxInFlight says.
+	Sequences SequencePolicy
+	// OnUnknown says what happens to records whose outcome is unknown and that are not numbered; the zero value fails them.
 	OnUnknown UnknownPolicy
 	// StopOnError ends the Producer at the first record that fails: all records behind it that were not sent, and all
 	// later ones, fail with ErrStopped.
@@ -186,6 +200,7 @@ func (o ProducerOptions) withDefaults(serverMax int) (ProducerOptions, error) {
 		"BatchBytes %d is out of bounds: %d to MaxBatchBytes (%d)", o.BatchBytes, MinBatchBytes, o.MaxBatchBytes)
 	f.check(o.MaxBuffered >= o.MaxBatchBytes, "MaxBuffered %d is below MaxBatchBytes (%d)", o.MaxBuffered, o.MaxBatchBytes)
 	f.check(o.MaxInFlight >= 1 && o.MaxInFlight <= maxInFlightMax, "MaxInFlight %d is out of bounds: 1 to %d", o.MaxInFlight, maxInFlightMax)
+	f.check(o.Sequences <= SequencesOff, "Sequences %d is neither SequencesAuto nor SequencesOff", o.Sequences)
 	f.check(o.OnUnknown <= UnknownResend, "OnUnknown %d is neither UnknownFail nor UnknownResend", o.OnUnknown)
 	return o, f.err()
 }

@@ -54,6 +54,14 @@ type outgoing struct {
 	// its outcome is known and Write has let go of its bytes.
 	writing, settled bool
 
+	// Of a producer with an id. Guarded by the Producer's lock, but for stamp.
+	numbered bool // it has an id, epoch and sequence; it keeps them when it is sent again
+	doubt    bool // it was sent, and nobody can tell what came of that
+	id       int64
+	epoch    int16
+	sequence int32
+	line     int // bytes of frame before the batch
+
 	ping bool   // no batch, a PING: its answer tells that all before it was carried out (AckNone)
 	sent uint64 // ping: how many records were sent before it
 }
@@ -69,6 +77,7 @@ func (o *outgoing) reset() {
 	clear(o.calls)
 	o.calls = o.calls[:0]
 	o.frame, o.records, o.content, o.owed, o.room, o.why, o.settled = nil, 0, 0, 0, 0, nil, false
+	o.numbered, o.doubt = false, false
 	o.build.Reset(o.buf[:headRoom])
 }
 
@@ -121,7 +130,7 @@ func (o *outgoing) encode(codec Codec, topic string, ack Ack) {
 	line = append(line, '\n')
 	at := headRoom - len(line)
 	copy(b[at:], line)
-	o.frame = b[at:]
+	o.frame, o.line = b[at:], len(line)
 }
 
 // settle tells everyone who waits for this batch what became of it.

@@ -51,6 +51,7 @@ type producerState struct {
 	flushes           []flush
 
 	link    *link // nil: connect first
+	numbers numbers
 	resting resting
 	trouble trouble
 
@@ -88,6 +89,7 @@ func (c *Client) Producer(topic string, o ProducerOptions) (*Producer, error) {
 		p.most -= growth(o.MaxBatchBytes)
 		p.opt.BatchBytes = min(o.BatchBytes, p.most)
 	}
+	p.s.numbers.on = o.Sequences == SequencesAuto && o.Ack != AckNone && c.hello.Sequences > 0
 	p.ctx, p.abort = context.WithCancel(context.Background())
 	go pprof.Do(p.ctx, pprof.Labels("sluice-client", "producer "+topic), func(context.Context) { p.run() })
 	return p, nil

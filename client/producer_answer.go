@@ -79,10 +79,10 @@ func (p *Producer) result(b *outgoing, a *text.Answer) (Result, error) {
 // refused handles an error answer: held to be tried again, or final.
 func (p *Producer) refused(l *link, b *outgoing, a *text.Answer) {
 	err := answerError("append", p.topic, a)
-	again := noEffect(a.Code) && p.c.opt.Retry.For >= 0 || a.Code == Unknown && p.opt.OnUnknown == UnknownResend
 	s := &p.s
 	s.Lock()
 	l.stopping = a.Code == ShuttingDown
+	again := p.againLocked(b, a)
 	s.Unlock()
 	if !again {
 		p.settleHeld()
@@ -95,6 +95,27 @@ func (p *Producer) refused(l *link, b *outgoing, a *text.Answer) {
 	p.landLocked(l)
 	s.held = append(s.held, b)
 	p.wakeLocked()
+}
+
+// againLocked judges a refusal: whether the batch is to be sent again.
+func (p *Producer) againLocked(b *outgoing, a *text.Answer) bool {
+	s, tries := &p.s, p.c.opt.Retry.For >= 0
+	misplaced, absent := outOfOrder(b, a)
+	switch {
+	case misplaced && (absent || len(s.held) > 0):
+		b.doubt = b.doubt && !absent
+		if len(s.held) == 0 { // what it should follow is not going to be sent
+			s.numbers.hole = true
+		}
+		return tries
+	case a.Code == Unknown && b.numbered:
+		b.doubt = true
+		return tries
+	case a.Code == Unknown:
+		return p.opt.OnUnknown == UnknownResend
+	}
+	s.numbers.fenced = s.numbers.fenced || a.Code == Fenced
+	return noEffect(a.Code) && tries
 }
 
 // settleHeld fails what was refused before a batch that has its final outcome: sending it now would put it behind that.
@@ -111,6 +132,7 @@ func (p *Producer) settleHeld() {
 
 // landed settles a batch that is in flight, and takes it out of flight only then: run must not settle anything before.
 func (p *Producer) landed(l *link, b *outgoing, r Result, err error) {
+	err = p.failure(b, err)
 	b.settle(r, err, p.opt.OnBatch)
 	p.s.Lock()
 	defer p.s.Unlock()
@@ -127,6 +149,7 @@ func (p *Producer) landLocked(l *link) {
 
 // finish settles a batch that is not in flight.
 func (p *Producer) finish(b *outgoing, r Result, err error) {
+	err = p.failure(b, err)
 	b.settle(r, err, p.opt.OnBatch)
 	p.s.Lock()
 	defer p.s.Unlock()
@@ -143,7 +166,9 @@ func (p *Producer) countLocked(b *outgoing, err error) {
 	switch {
 	case err == nil:
 		s.trouble = trouble{}
+		s.numbers.proven = s.numbers.proven || b.numbered && b.epoch == s.numbers.epoch
 	default:
+		s.numbers.hole = s.numbers.hole || b.numbered
 		p.oweLocked(b.owed, err)
 		if p.opt.StopOnError && s.stopped == nil {
 			s.stopped = err

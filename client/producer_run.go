@@ -97,6 +97,8 @@ func (p *Producer) decide() step {
 		return p.restLocked(restNot, s.trouble.notBefore)
 	case s.link == nil:
 		return step{do: doConnect}
+	case s.numbers.hole && !p.closeHoleLocked():
+		return p.restLocked(restNot, time.Time{})
 	case len(s.flying) >= p.inFlightLocked():
 		return p.restLocked(restNot, time.Time{})
 	}
@@ -104,10 +106,15 @@ func (p *Producer) decide() step {
 }
 
 // inFlightLocked is MaxInFlight, but 1 until a refusal or a lost connection is overcome: if the second of two requests
-// got through where the first was refused, the first could not be tried again.
+// got through where the first was refused, the first could not be tried again. With sequences it is 1 before the first
+// success, and then as many as the server knows again.
 func (p *Producer) inFlightLocked() int {
-	if !p.s.trouble.since.IsZero() {
+	n := &p.s.numbers
+	if !p.s.trouble.since.IsZero() || n.on && !n.proven {
 		return 1
+	}
+	if n.on {
+		return min(p.opt.MaxInFlight, int(p.s.link.k.hello.Sequences))
 	}
 	return p.opt.MaxInFlight
 }
@@ -166,6 +173,13 @@ func (p *Producer) rest(timer *time.Timer, until time.Time) {
 
 func (p *Producer) connect() {
 	k, err := p.c.connect(p.ctx)
+	if err == nil {
+		release := k.closeWith(p.ctx)
+		if err = p.identify(k); err != nil {
+			k.close()
+		}
+		release()
+	}
 	if err != nil {
 		p.again(err)
 		return
@@ -189,11 +203,13 @@ func (p *Producer) send(b *outgoing) {
 	answered := p.opt.Ack != AckNone || b.ping
 	s.Lock()
 	b.writing = true
+	p.numberLocked(b)
 	if answered {
 		s.flying = append(s.flying, b)
 		p.deadlineLocked(l, len(s.flying) == 1)
 	}
 	s.Unlock()
+	b.stamp()
 	err := l.k.write(b.frame)
 	s.Lock()
 	b.writing = false
@@ -261,7 +277,11 @@ func (p *Producer) bury() {
 		p.lostNoneLocked(l.err)
 		flying = nil // a PING
 	}
-	if len(flying) == 0 || l.stopping && p.c.opt.Retry.For >= 0 || p.opt.OnUnknown == UnknownResend {
+	for _, b := range flying {
+		b.doubt = b.numbered && !l.stopping || b.doubt
+	}
+	resend := (l.stopping || s.numbers.on) && p.c.opt.Retry.For >= 0
+	if len(flying) == 0 || resend || p.opt.OnUnknown == UnknownResend {
 		s.queue = slices.Concat(held, flying, s.queue)
 		refused := len(s.queue) > 0 && s.queue[0].why != nil
 		again := refused || len(flying) > 0 || !l.useful && p.pendingLocked()
