@@ -216,7 +216,7 @@ func openShown(t *testing.T, mem *fstest.Mem) (shown, *disk.Log) {
 			if h.BaseOffset > from || ch.Next <= from || ch.Next > got.next {
 				t.Fatalf("at %d of %d: read [%d, %d)", from, got.next, h.BaseOffset, ch.Next)
 			}
-			got.records = append(got.records, known{string(ch.Bytes), int32(ch.Next - from)})
+			got.records = append(got.records, known{value: string(ch.Bytes), epoch: int32(ch.Next - from)})
 			from = ch.Next
 		}
 	}

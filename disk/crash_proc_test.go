@@ -190,6 +190,7 @@ func (p *proc) open(topic string, partition int) disk.Recovery {
 		p.broken("opening log %s/%d leaves %d bytes of %d", topic, partition, after, before)
 	}
 	p.lookUp(h.recs, l)
+	p.askSequences(h.recs, l)
 	h.l, h.begun = l, false
 	return r
 }
@@ -300,11 +301,15 @@ func recordsIn(b []byte, next uint64) []known {
 		if err == nil {
 			err = r.Reset(b[:h.Size], batch.MaxSize)
 		}
+		var in sent
+		if h.ProducerID > 0 {
+			in = sent{h.ProducerID, h.BaseSequence, h.BaseOffset}
+		}
 		for ; err == nil && r.Next(&x); next++ {
 			if x.Offset != next {
 				err = fmt.Errorf("it has offset %d where %d is due", x.Offset, next)
 			}
-			got = append(got, known{string(x.Value), h.Epoch})
+			got = append(got, known{string(x.Value), h.Epoch, in})
 		}
 		if err = errors.Join(err, r.Err()); err != nil {
 			panic(broken{fmt.Sprintf("a batch that was served is bad: %v", err)})
@@ -332,6 +337,80 @@ func (p *proc) append(topic string, partition int, sizes ...int) {
 	}
 	p.makeRoom(h, len(b))
 	p.write(h, b, p.w[topic].opt.Dsync)
+}
+
+// appendAs appends one batch of a producer that has an id: its next one, as a server does.
+func (p *proc) appendAs(topic string, partition int, id int64, size int) {
+	h := p.w[topic].logs[partition]
+	b := p.numbered(id, nextSequence(h.recs, id), 1+p.rng.IntN(3), size)
+	for tries := 0; ; tries++ {
+		v := h.l.Judge(b, false)
+		if v.Judgement == disk.Fresh {
+			break
+		}
+		if v.Judgement != disk.Unready || tries > 5 {
+			p.fine(fmt.Errorf("the next batch of producer %d is judged %+v", id, v), "append")
+		}
+		p.maintainOnce(h)
+	}
+	p.makeRoom(h, len(b))
+	p.write(h, b, p.w[topic].opt.Dsync)
+}
+
+// numbered makes a batch of n records with sequences.
+func (p *proc) numbered(id int64, first int32, n, size int) []byte {
+	*p.values++
+	var x batch.Builder
+	x.Reset(nil)
+	for i := range n {
+		x.Add(int64(*p.values), nil, fmt.Appendf(nil, "%d.%d %s", *p.values, i, strings.Repeat("x", size/n)), nil)
+	}
+	b, err := x.Finish(batch.None)
+	p.fine(err, "build a batch")
+	batch.SetProducer(b, id, 0, first)
+	return b
+}
+
+// nextSequence is what follows a producer's records.
+func nextSequence(recs []known, id int64) (next int32) {
+	for _, r := range recs {
+		if r.in.id == id {
+			next++
+		}
+	}
+	return next
+}
+
+// askSequences asks a log that was just opened about each batch that it must know, and about those that follow.
+func (p *proc) askSequences(recs []known, l *disk.Log) {
+	last := map[int64][]sent{}
+	count := map[sent]int{}
+	for _, r := range recs {
+		if r.in.id == 0 {
+			continue
+		}
+		if count[r.in]++; count[r.in] == 1 {
+			last[r.in.id] = append(last[r.in.id], r.in)
+		}
+	}
+	for id, all := range last {
+		for i, s := range all {
+			want := disk.Verdict{Judgement: disk.Duplicate, First: s.base}
+			if len(all)-i > disk.SequencesKept {
+				want = disk.Verdict{Judgement: disk.OutOfOrder, Sequence: nextSequence(recs, id)}
+			}
+			if v := l.Judge(p.numbered(id, s.first, count[s], 10), false); v != want {
+				p.broken("batch %d of %d of producer %d, sent again, is judged %+v, due is %+v", i, len(all), id, v, want)
+			}
+		}
+		next := nextSequence(recs, id)
+		if v := l.Judge(p.numbered(id, next, 1, 10), false); v.Judgement != disk.Fresh {
+			p.broken("the next batch of producer %d, %d, is judged %+v", id, next, v)
+		}
+		if v := l.Judge(p.numbered(id, next+1, 1, 10), false); v.Judgement != disk.OutOfOrder {
+			p.broken("a batch behind the next one of producer %d, %d, is judged %+v", id, next+1, v)
+		}
+	}
 }
 
 func (p *proc) makeRoom(h *logHist, n int) {

@@ -227,6 +227,29 @@ var scenarios = []scenario{
 		}
 		x.closeAll()
 	}},
+	{"producers with sequences", func(x *script) {
+		x.start(tiny)
+		for i := range 24 {
+			x.appendAs("t", 0, 1+int64(i*i%3), x.size(900))
+			if i%5 == 3 {
+				x.append("t", 0, x.size(900))
+			}
+			if i%4 == 2 {
+				x.sync("t", 0)
+			}
+			x.maintain("t", 0)
+			switch i {
+			case 14:
+				x.kill()
+			case 18:
+				x.power(.5)
+			case 20:
+				x.reopen("t", 0)
+			}
+		}
+		x.sync("t", 0)
+		x.closeAll()
+	}},
 	{"synchronous writes", func(x *script) {
 		x.start(disk.LogOptions{SegmentBytes: 3 << 10, IndexInterval: 512, Dsync: true})
 		for i := range 12 {

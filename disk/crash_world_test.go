@@ -35,6 +35,14 @@ type logHist struct {
 type known struct {
 	value string
 	epoch int32
+	in    sent
+}
+
+// sent is the batch that a record came in, if its producer has an id.
+type sent struct {
+	id    int64 // from 1; 0: it has none
+	first int32
+	base  uint64
 }
 
 // branch is the world after a crash, for a future of its own.

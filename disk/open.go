@@ -16,6 +16,7 @@ type Recovery struct {
 	Clean    bool          // the log had been closed in order, or is new
 	Mark     uint64        // offset of the durable mark that was believed; 0 without one
 	Scanned  int64         // bytes of batches checked
+	Replayed int64         // bytes of batches read for what is known of their producers
 	Took     time.Duration // by LogOptions.Clock
 	Cut      int64         // bytes of a torn tail that were set aside
 	CutFile  string        // where they are, relative to the root; the last one, if there are several

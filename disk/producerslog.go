@@ -9,9 +9,10 @@ import (
 	"sluice/wire/batch"
 )
 
-// snapshotEvery is how many bytes a log gets before what it knows of its producers is written again. Opening reads the
-// headers behind what was written last: about as many bytes, and what was unsynced then, at most CheckpointBytes.
-const snapshotEvery = CheckpointBytes / 2
+// snapshotEvery is how many bytes a log gets before what it knows of its producers is written again: a few segments, as
+// opening has to open each. Opening reads the batches behind what was written last: as many bytes, and what was unsynced
+// when that was due, which is at most CheckpointBytes.
+func (l *Log) snapshotEvery() int64 { return min(CheckpointBytes/2, 4*l.opt.SegmentBytes) }
 
 // producerState is what a log knows of its producers, and where that is kept.
 type producerState struct {
@@ -71,7 +72,7 @@ func (l *Log) noteSequences(p []byte) {
 // there.
 func (l *Log) handProducers(base uint64, at tail, sum int64) {
 	ps := &l.producers
-	if !ps.there.Load() || sum-ps.since < snapshotEvery || ps.handed.Load() != nil {
+	if !ps.there.Load() || sum-ps.since < l.snapshotEvery() || ps.handed.Load() != nil {
 		return
 	}
 	ps.since = sum

@@ -119,7 +119,6 @@ func (p *opener) lookBack() (base uint64, at spot) {
 // replay takes up the batches from a spot in the segment of that base to the log's end.
 func (p *opener) replay(base uint64, at spot) error {
 	ps := &p.l.producers
-	now := ps.table.now()
 	for i, s := range p.named {
 		from := spot{0, s.base}
 		if s.base == base {
@@ -129,24 +128,40 @@ func (p *opener) replay(base uint64, at spot) error {
 			continue
 		}
 		size := s.size.Load()
-		var end tail
-		err := p.look(s, func(w *window) (err error) {
+		end := tail{spot: from}
+		err := p.look(s, func(w *window) error {
 			w.limit = size
-			end, err = p.walk(w, tail{spot: from}, func(_ tail, h batch.Header) {
-				if q, ok := sequenceOf(h); ok {
-					ps.table.note(q, h.BaseOffset, now)
-				}
-			})
-			return err
+			return p.sequences(w, &end)
 		})
 		if err != nil {
 			return fmt.Errorf("read %s for what is known of the producers: %w", p.l.path(segmentName(s.base)), err)
 		}
-		ps.since -= end.pos - from.pos
+		p.rec.Replayed += end.pos - from.pos
 		if end.pos < size {
 			p.tell(producersName, fmt.Sprintf("what producers appended in the rest of %s is not known, as it is damaged",
 				p.l.place(s.base, end.pos)))
 		}
+	}
+	ps.since = -p.rec.Replayed
+	return nil
+}
+
+// sequences takes up the batches from t on, and leaves it at the first that is not good.
+func (p *opener) sequences(w *window, t *tail) error {
+	table := p.l.producers.table
+	now := table.now()
+	for t.pos < w.limit {
+		h, _, err := w.batch(t.pos, t.off, maxOffset)
+		if isBad(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if s, ok := sequenceOf(h); ok {
+			table.note(s, h.BaseOffset, now)
+		}
+		t.step(h)
 	}
 	return nil
 }
