@@ -24,7 +24,7 @@ func TestVerbs(t *testing.T) {
 		want []string
 	}{
 		{"ping\n", []string{"OK pong=1"}},
-		{"HELLO client=me\r\n", []string{"OK server=sluice version=* protocol=1 node=* role=master max_line=4096 max_batch=8388608"}},
+		{"HELLO client=me\r\n", []string{"OK server=sluice version=* protocol=1 node=* role=master max_line=4096 max_batch=8388608 sequences=5"}},
 		{"CREATE t partitions=2 segment.bytes=64KiB\n", []string{"OK"}},
 		{"CREATE t\n", []string{"ERR EXISTS - topic t exists already"}},
 		{"HEAD t\n", []string{"OK oldest=0 next=0 synced=0 epoch=0 segment=0 segments=1 bytes=0 partitions=2"}},
