@@ -42,10 +42,11 @@ func (r *reader) ahead(n int, since *atomic.Int64) ([]byte, error) {
 			r.w = copy(r.buf, r.buf[r.r:r.w])
 			r.r = 0
 		}
+		due := since
 		if r.r == r.w {
-			since = nil // nothing has begun
+			due = nil // nothing has begun
 		}
-		if err := r.fill(since); err != nil {
+		if err := r.fill(due); err != nil {
 			return nil, err
 		}
 	}
