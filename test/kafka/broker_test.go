@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -33,15 +34,20 @@ type broker interface {
 	// read waits until there are count records from an offset on. Record.Header is the value of the only header "i".
 	read(ctx context.Context, topic string, partition int, from, count int64) ([]clients.Record, error)
 	add(ctx context.Context, topic, value string) error
+	has(ctx context.Context, topic string) (bool, error)
 }
 
-// peer is the broker of this run.
-func peer(t *testing.T) broker {
+// peer is the broker of this run. A strict one makes no topic that nobody has created.
+func peer(t *testing.T, strict bool) broker {
 	switch p := os.Getenv("SLUICE_KAFKA_PEER"); p {
 	case "":
-		return newSluice(t)
+		return newSluice(t, "--set", fmt.Sprint("auto_create=", !strict))
 	case "kfake":
-		c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.AllowAutoTopicCreation(), kfake.BrokerConfigs(map[string]string{"message.max.bytes": strconv.Itoa(largest)}))
+		set := []kfake.Opt{kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{"message.max.bytes": strconv.Itoa(largest)})}
+		if !strict {
+			set = append(set, kfake.AllowAutoTopicCreation())
+		}
+		c, err := kfake.NewCluster(set...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,8 +64,8 @@ type sluice struct {
 	cl *client.Client
 }
 
-func newSluice(t *testing.T) broker {
-	p, err := process.Start(process.Binary(t), "--data", t.TempDir(), "--set", "auto_create=true")
+func newSluice(t *testing.T, args ...string) broker {
+	p, err := process.Start(process.Binary(t), append([]string{"--data", t.TempDir()}, args...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +123,11 @@ func (s *sluice) add(ctx context.Context, topic, value string) error {
 	return errors.Join(err, p.Close(ctx))
 }
 
+func (s *sluice) has(ctx context.Context, topic string) (bool, error) {
+	list, err := s.cl.Topics(ctx)
+	return slices.ContainsFunc(list, func(t client.Topic) bool { return t.Name == topic }), err
+}
+
 // other is any other broker, looked at through franz-go.
 type other struct {
 	at string
@@ -164,4 +175,9 @@ func (o *other) read(ctx context.Context, topic string, partition int, from, cou
 
 func (o *other) add(ctx context.Context, topic, value string) error {
 	return o.cl.ProduceSync(ctx, &kgo.Record{Topic: topic, Value: []byte(value)}).FirstErr()
+}
+
+func (o *other) has(ctx context.Context, topic string) (bool, error) {
+	list, err := kadm.NewClient(o.cl).ListTopics(ctx)
+	return list.Has(topic), err
 }

@@ -22,23 +22,20 @@ func TestRealClients(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: real Kafka clients are no part of -short")
 	}
-	b := peer(t)
-	if err := b.create(t.Context(), "all", 1); err != nil {
-		t.Fatal(err)
-	}
+	b, bare := peer(t, false), peer(t, true)
 	results := make([]column, len(clients.All))
 	t.Run("clients", func(t *testing.T) {
 		for i, c := range clients.All {
 			t.Run(c.Name, func(t *testing.T) {
 				t.Parallel()
-				results[i] = run(t, b, c)
+				results[i] = run(t, b, bare, c)
 			})
 		}
 	})
 }
 
 // run takes a client through the steps.
-func run(t *testing.T, b broker, c clients.Client) (col column) {
+func run(t *testing.T, b, bare broker, c clients.Client) (col column) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	d, err := c.Start(ctx)
@@ -60,7 +57,7 @@ func run(t *testing.T, b broker, c clients.Client) (col column) {
 		}
 		return r
 	}, strings.ToLower(c.Name))
-	tr := &trial{name: name, b: b, d: d, begin: time.Now().Add(-time.Hour).UnixMilli()}
+	tr := &trial{name: name, b: b, bare: bare, d: d, begin: time.Now().Add(-time.Hour).UnixMilli()}
 	a, err := tr.do(clients.Request{Op: "version"})
 	if err != nil {
 		t.Fatal(err)

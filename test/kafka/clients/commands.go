@@ -54,7 +54,8 @@ func (f *commandFailed) Error() string {
 	return fmt.Sprintf("%v: %s", f.err, strings.TrimSpace(f.said))
 }
 
-// run gives what the program prints to its standard output.
+// run gives what the program prints to its standard output. One that speaks of an error has failed, whatever its exit
+// status; some would go on trying, so they are ended.
 func (c *commands) run(in string, words ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(c.ctx, patience)
 	defer cancel()
@@ -62,12 +63,33 @@ func (c *commands) run(in string, words ...string) (string, error) {
 	cmd.Env = append(os.Environ(), c.env...)
 	cmd.Stdin = strings.NewReader(in)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		return "", &commandFailed{errs.String() + out.String(), err}
+	out, errs := &listener{heard: cancel}, &listener{heard: cancel}
+	cmd.Stdout, cmd.Stderr = out, errs
+	err := cmd.Run()
+	said := errs.String() + out.String()
+	if err == nil && codeIn(said) != 0 {
+		err = errors.New("it ended as if nothing had happened")
+	}
+	if err != nil {
+		return "", &commandFailed{said, err}
 	}
 	return out.String(), nil
+}
+
+// listener keeps what a program prints, and tells when it has spoken of an error.
+type listener struct {
+	all   bytes.Buffer // not embedded: it would be read into past Write
+	heard func()
+}
+
+func (l *listener) String() string { return l.all.String() }
+
+func (l *listener) Write(p []byte) (int, error) {
+	n, err := l.all.Write(p)
+	if codeIn(string(l.all.Bytes()[max(0, l.all.Len()-len(p)-100):])) != 0 { // it may have come in two pieces
+		l.heard()
+	}
+	return n, err
 }
 
 // What the programs say of Kafka's errors, where they say no number.

@@ -57,7 +57,7 @@ var kits = map[string]kit{
 	// Its sources come with an npm package that builds on them. The few packages that it could link to are left out where
 	// machines differ, so that every machine gets the same tool.
 	"librdkafka": {
-		needs: []string{"npm", "cc", "make", "tar"},
+		needs: []string{"npm", "cc", "make", "tar", "stdbuf"},
 		steps: [][]string{
 			{"npm", "pack", "--silent", "node-rdkafka@3.6.1"},
 			{"tar", "-xzf", "node-rdkafka-3.6.1.tgz", "package/deps/librdkafka"},

@@ -20,7 +20,8 @@ var (
 
 func performanceDo(c *commands, r Request) (a Answer, err error) {
 	bin := filepath.Join(c.dir, "rdkafka_performance")
-	words := []string{bin, "-b", r.Server, "-t", r.Topic, "-p", strconv.Itoa(int(r.Partition)), "-c", strconv.Itoa(r.Count), "-i", "1000"}
+	// Without stdbuf its complaints would stay in its buffer, while it tries for ever.
+	words := []string{"stdbuf", "-oL", bin, "-v", "-v", "-b", r.Server, "-t", r.Topic, "-p", strconv.Itoa(int(r.Partition)), "-c", strconv.Itoa(r.Count), "-i", "100"}
 	lacks := []string{"key", "value", "time", "header"}
 	switch {
 	case r.Op == "version":

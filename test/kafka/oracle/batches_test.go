@@ -65,7 +65,8 @@ var parts = []part{
 	{"left over", func(rng *rand.Rand) []byte { return append(fresh(rng), make([]byte, 1+rng.IntN(9))...) }},
 	{"magic", func(rng *rand.Rand) []byte { return spoil(fresh(rng), 16, byte(rng.IntN(2))) }},
 	{"base offset", func(rng *rand.Rand) []byte { return spoil(fresh(rng), 7, 1) }},
-	{"too large", func(rng *rand.Rand) []byte { return append(fresh(rng), make([]byte, largest)...) }},
+	{"too large", func(*rand.Rand) []byte { return numbered(-1, -1, -1, largest) }},
+	{"too large and spoilt", func(*rand.Rand) []byte { return spoil(numbered(-1, -1, -1, largest), 17, 1, 2, 3, 4) }},
 	{"length", func(rng *rand.Rand) []byte { return spoil(fresh(rng), 8, 0, 0, 0, byte(rng.IntN(49))) }},
 	{"negative length", func(rng *rand.Rand) []byte { return spoil(fresh(rng), 8, 0xff, 0xff, 0xff, byte(rng.IntN(256))) }},
 	{"checksum", func(rng *rand.Rand) []byte { return spoil(fresh(rng), 17, 1, 2, 3, 4) }},
@@ -102,6 +103,9 @@ func mutated(rng *rand.Rand, frame []byte) []byte {
 	const first = 12
 	frame = bytes.Clone(frame)
 	for range 1 + rng.IntN(3) {
+		if len(frame) < first+8 {
+			break
+		}
 		switch at := first + rng.IntN(len(frame)-first); rng.IntN(4) {
 		case 0:
 			frame[at] ^= 1 << rng.IntN(8)

@@ -200,12 +200,14 @@ func (p *peer) findings(r reaction, key kafka.Key, version int16) (findings, err
 
 // look walks over an answer.
 func (p *peer) look(v reflect.Value, at string, out findings) {
+	code := v.FieldByName("ErrorCode")
+	failed := code.IsValid() && code.Int() != 0
 	for i := range v.NumField() {
 		f, name := v.Field(i), v.Type().Field(i).Name
 		switch {
 		case name == "ErrorCode":
 			out[at+" code"] = kafka.Code(f.Int()).String()
-		case name == "Offset", name == "EndOffset", name == "HighWatermark":
+		case (name == "Offset" || name == "EndOffset" || name == "HighWatermark") && !failed:
 			out[at+" "+name] = strconv.FormatInt(f.Int(), 10)
 		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.Struct && name != "Configs" && name != "ApiKeys":
 			for j := range f.Len() {

@@ -79,8 +79,7 @@ const operations = {
   create: managed(async (admin, r) => { await admin.createTopics({ topics: [{ topic: r.topic, numPartitions: r.partitions, replicationFactor: 1 }] }) }),
   delete: managed(async (admin, r) => { await admin.deleteTopics({ topics: [r.topic] }) }),
   grow: managed(async (admin, r) => { await admin.createPartitions({ topicPartitions: [{ topic: r.topic, count: r.partitions }] }) }),
-  // The settings first: asking for metadata alone would make a topic that is not there.
-  partitions: managed(async (admin, r) => { await config(admin, r); return { count: (await admin.fetchTopicMetadata({ topics: [r.topic] })).topics[0].partitions.length } }),
+  partitions: managed(async (admin, r) => ({ count: (await admin.fetchTopicMetadata({ topics: [r.topic] })).topics[0].partitions.length })),
   config: managed(async (admin, r) => ({ count: (await config(admin, r)).configEntries.length })),
   offset: managed(offset),
   produce,

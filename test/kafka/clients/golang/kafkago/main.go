@@ -44,7 +44,9 @@ func do(ctx context.Context, r protocol.Request) (protocol.Answer, error) {
 	case "consume":
 		return consume(ctx, r)
 	}
-	return admin(ctx, &kafka.Client{Addr: kafka.TCP(r.Server)}, r)
+	transport := &kafka.Transport{} // of its own: the shared one would answer from what it has heard before
+	defer transport.CloseIdleConnections()
+	return admin(ctx, &kafka.Client{Addr: kafka.TCP(r.Server), Transport: transport}, r)
 }
 
 func admin(ctx context.Context, cl *kafka.Client, r protocol.Request) (a protocol.Answer, err error) {
@@ -154,7 +156,8 @@ func produce(ctx context.Context, r protocol.Request) (a protocol.Answer, err er
 }
 
 func consume(ctx context.Context, r protocol.Request) (a protocol.Answer, err error) {
-	rd := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{r.Server}, Topic: r.Topic, Partition: int(r.Partition), MaxBytes: 16 << 20, OffsetOutOfRangeError: true, MaxAttempts: 1})
+	rd := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{r.Server}, Topic: r.Topic, Partition: int(r.Partition), MaxBytes: 16 << 20, OffsetOutOfRangeError: true, MaxAttempts: 1,
+		MaxWait: time.Second}) // which is how long Close takes, at the end of a log
 	defer func() { err = errors.Join(err, rd.Close()) }()
 	if r.From == "time" {
 		err = rd.SetOffsetAt(ctx, time.UnixMilli(r.At))

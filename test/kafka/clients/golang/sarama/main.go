@@ -56,9 +56,7 @@ func do(ctx context.Context, r protocol.Request) (protocol.Answer, error) {
 	case "consume":
 		return consume(ctx, r)
 	}
-	conf := config()
-	conf.Metadata.AllowAutoTopicCreation = false // asking about a topic must not make it
-	client, err := sarama.NewClient([]string{r.Server}, conf)
+	client, err := sarama.NewClient([]string{r.Server}, config())
 	if err != nil {
 		return protocol.Answer{}, err
 	}
