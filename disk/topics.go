@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -196,10 +197,18 @@ func (s *Store) ChangeTopic(by By, name string, settings map[string]string) erro
 	if err == nil {
 		return nil
 	}
-	if undo := s.saveTopic(by, old); undo != nil {
+	begun := !s.counts(by, old)
+	if undo := s.saveTopic(by, old); undo != nil && begun {
 		err = errors.Join(err, ErrUnsettled, undo)
 	}
 	return full(fmt.Errorf("change topic %s: %w", name, err))
+}
+
+// counts tells whether the copy of topic.json that counts while both are good is this one. It is the last to be written.
+func (s *Store) counts(by By, t Topic) bool {
+	have, err := readCopy(s.fs, by, path.Join(topicDir(t.Name), topicFile))
+	want, problem := json.Marshal(t)
+	return errors.Join(err, problem) == nil && string(have) == string(want)
 }
 
 // RemoveLog removes the log of a partition that its topic never came to count. It is closed.

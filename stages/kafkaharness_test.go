@@ -36,7 +36,12 @@ type kafkaSession struct {
 
 func dialKafka(t *testing.T, s *Server) *kafkaSession {
 	t.Helper()
-	nc, err := net.Dial("tcp", s.KafkaAddr())
+	return dialKafkaAt(t, s.KafkaAddr())
+}
+
+func dialKafkaAt(t *testing.T, addr string) *kafkaSession {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}

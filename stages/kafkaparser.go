@@ -130,7 +130,7 @@ func (p *parser) decode(frame []byte) error {
 	q := p.storage(h)
 	switch {
 	case errors.Is(err, kafka.ErrUnserved): // ApiVersions, whose answer says in a form that everybody can read which versions there are
-		q.version, q.body = 0, &kmsg.ApiVersionsRequest{Version: -1}
+		q.version, q.body, err = 0, &kmsg.ApiVersionsRequest{Version: -1}, nil
 	case err != nil:
 		return err
 	case h.Key == kafka.Fetch:
