@@ -24,23 +24,20 @@ const (
 
 // catchUpDrained repeats the requests of a first pass, which has found out where each answer ends.
 func catchUpDrained(ctx context.Context, b *broker, w window) (tally, error) {
+	t := tally{hist: newHist(), took: w.until.Sub(w.from)}
 	nc, err := dial(ctx, b.p.addr)
 	if err != nil {
-		return tally{}, err
+		return t, err
 	}
 	defer closeQuietly(nc)
-	c := drainer{tcp: nc.(*net.TCPConn)}
-	t := tally{hist: newHist(), took: w.until.Sub(w.from)}
-	for at := int64(0); at < int64(b.records); {
-		next, err := c.fetch(at)
-		if err != nil {
+	c := drainer{nc.(*net.TCPConn)}
+	if b.answers == nil { // in the warm-up: the window would be over before it
+		if b.answers, err = c.firstPass(b.records); err != nil {
 			return t, err
 		}
-		c.answers = append(c.answers, answer{request: fetchAt(at), records: next - at})
-		at = next
 	}
 	for time.Now().Before(w.until) {
-		for _, a := range c.answers {
+		for _, a := range b.answers {
 			if ctx.Err() != nil {
 				return t, context.Cause(ctx)
 			}
@@ -67,9 +64,18 @@ type answer struct {
 	records int64
 }
 
-type drainer struct {
-	tcp     *net.TCPConn
-	answers []answer
+type drainer struct{ tcp *net.TCPConn }
+
+func (c drainer) firstPass(records int) (all []answer, err error) {
+	for at := int64(0); at < int64(records); {
+		next, err := c.fetch(at)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, answer{request: fetchAt(at), records: next - at})
+		at = next
+	}
+	return all, nil
 }
 
 func fetchAt(at int64) []byte {
@@ -84,7 +90,7 @@ func fetchAt(at int64) []byte {
 }
 
 // ask sends a request, and reads how long its answer is.
-func (c *drainer) ask(request []byte) (size int, err error) {
+func (c drainer) ask(request []byte) (size int, err error) {
 	if err := c.tcp.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return 0, err
 	}
@@ -96,7 +102,7 @@ func (c *drainer) ask(request []byte) (size int, err error) {
 	return int(binary.BigEndian.Uint32(b[:])), err
 }
 
-func (c *drainer) repeat(a answer) error {
+func (c drainer) repeat(a answer) error {
 	size, err := c.ask(a.request)
 	if err == nil && int64(size) < a.records*rawRequest {
 		err = fmt.Errorf("%d bytes for %d records", size, a.records)
@@ -108,7 +114,7 @@ func (c *drainer) repeat(a answer) error {
 }
 
 // fetch reads an answer and says which offset is the first behind it.
-func (c *drainer) fetch(at int64) (next int64, err error) {
+func (c drainer) fetch(at int64) (next int64, err error) {
 	size, err := c.ask(fetchAt(at))
 	if err != nil {
 		return 0, err
