@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sluice/disk"
+	"sluice/sched"
 	"sluice/wire/batch"
 	"sluice/wire/kafka"
 )
@@ -22,17 +23,36 @@ const fetchPiece = 1 << 20
 
 // kafkaFetch is a Fetch between the reader, which takes it from its frame, and its turn.
 type kafkaFetch struct {
-	req  kafka.FetchRequest // a view into
-	body []byte
+	req   kafka.FetchRequest // a view into
+	own   []byte             // or
+	lease *sched.Buf         // of memory.receive
 }
 
 // decodeFetch takes a Fetch out of its frame, of which it keeps nothing.
 func (p *parser) decodeFetch(q *kafkaRequest, h kafka.Header) error {
-	if !p.c.hold(q, int64(len(h.Body))) {
-		return errNoMemory
+	f, c, body := &q.fetch, p.c, h.Body
+	if n := len(body); n <= ownRequest {
+		f.own = append(f.own[:0], body...)
+		body = f.own
+	} else {
+		c.letFetchGo(f) // one that proved to be malformed
+		if f.lease = c.srv.receiveMemory.TryLease(n); f.lease == nil {
+			return errNoMemory
+		}
+		c.kafka.held.Add(int64(cap(f.lease.B)))
+		copy(f.lease.B, body)
+		body = f.lease.B
 	}
-	q.fetch.body = append(q.fetch.body[:0], h.Body...)
-	return q.fetch.req.Parse(h.Version, q.fetch.body)
+	return f.req.Parse(h.Version, body)
+}
+
+// letFetchGo gives back what a large request was copied into.
+func (c *conn) letFetchGo(f *kafkaFetch) {
+	if f.lease != nil {
+		c.kafka.held.Add(-int64(cap(f.lease.B)))
+		f.lease.Release()
+		f.lease = nil
+	}
 }
 
 // kafkaFetch answers with the records that are there, or, while those are too few, waits for more.
@@ -42,10 +62,10 @@ func (r *responder) kafkaFetch(ctx context.Context, cmd *command) {
 	}
 	if !r.c.kafka.fetches.take(cmd.kafka, r.c.srv.catalog) {
 		r.c.srv.stats.closed[closedOverloaded].Add(1)
-		r.err = errNoMemory
+		r.err = errNoMemory // what it holds goes with the connection
 		return
 	}
-	r.c.unhold(cmd.kafka) // what may wait for long holds no budget that others can't do without
+	r.c.letFetchGo(&cmd.kafka.fetch) // what may wait for long holds no budget that others can't do without
 	cmd.delivery = &r.delivery
 	defer r.letGo()
 	r.gather(ctx, cmd)
