@@ -68,7 +68,9 @@ func (r *responder) kafkaFetch(ctx context.Context, cmd *command) {
 	r.c.letFetchGo(&cmd.kafka.fetch) // what may wait for long holds no budget that others can't do without
 	cmd.delivery = &r.delivery
 	defer r.letGo()
-	r.gather(ctx, cmd)
+	if r.c.kafka.fetches.refused == kafka.NoError {
+		r.gather(ctx, cmd)
+	}
 	if r.err == nil {
 		r.sendFetch(ctx, cmd)
 	}
@@ -111,7 +113,8 @@ func (r *responder) await(wait *waiter) {
 func (r *responder) locateAll(cmd *command, first bool) bool {
 	f := r.c.kafka.fetches
 	ready := len(f.parts) == 0 || f.req.MaxWaitMillis <= 0
-	for i := range f.parts {
+	for k := range f.parts {
+		i := (k + f.session.first) % len(f.parts)
 		p := &f.parts[i]
 		if first {
 			p.check()

@@ -21,13 +21,16 @@ type fetchState struct {
 	req         kafka.FetchRequest
 	version     int16
 	correlation int32
-	parts       []fetchPart         // in the order of the request
-	results     []kafka.FetchResult // its answer
+	refused     kafka.Code          // the request as a whole
+	parts       []fetchPart         // in the order of the request, or of the session
+	results     []kafka.FetchResult // the answer, and
+	of          []int32             // which part each of them is about
 	subs        []subscription
 	names       []byte // of the request's topics: the request itself is let go before a wait
-	turn        int    // how far the parts had moved between the last two requests
-	loaded      int    // the part whose extent is in the delivery; -1: none
-	size        int64  // bytes of records located
+	session     fetchSession
+	turn        int   // how far the parts had moved between the last two requests
+	loaded      int   // the part whose extent is in the delivery; -1: none
+	size        int64 // bytes of records located
 	head        [batch.HeaderSize]byte
 }
 
@@ -35,6 +38,7 @@ type fetchState struct {
 type ownFetch struct {
 	parts   [ownParts]fetchPart
 	results [ownParts]kafka.FetchResult
+	of      [ownParts]int32
 	subs    [ownParts]subscription
 	names   [ownNames]byte
 }
@@ -46,7 +50,7 @@ const (
 )
 
 // partCost is what one more partition takes.
-const partCost = int64(unsafe.Sizeof(fetchPart{}) + unsafe.Sizeof(kafka.FetchResult{}) + unsafe.Sizeof(subscription{}))
+const partCost = int64(unsafe.Sizeof(fetchPart{}) + unsafe.Sizeof(kafka.FetchResult{}) + unsafe.Sizeof(int32(0)) + unsafe.Sizeof(subscription{}))
 
 // fetchPart is one partition of a fetch.
 type fetchPart struct {
@@ -63,6 +67,8 @@ type fetchPart struct {
 	parted bool   // the client's last record is not in this log, but
 	have   int32  // this epoch, which ends
 	until  uint64 // here
+
+	told struct{ end, start int64 } // by the last answer of the session; -1: nothing, or an error
 }
 
 func newFetchState(budget *sched.Bytes) *fetchState {
@@ -75,17 +81,33 @@ func newFetchState(budget *sched.Bytes) *fetchState {
 func (f *fetchState) useOwn() {
 	f.budget.Free(f.paid)
 	f.paid = 0
-	f.parts, f.results, f.subs, f.names = f.own.parts[:0], f.own.results[:0], f.own.subs[:0], f.own.names[:0]
+	clear(f.own.parts[:])
+	f.session = fetchSession{}
+	f.parts, f.results, f.of, f.subs, f.names = f.own.parts[:0], f.own.results[:0], f.own.of[:0], f.own.subs[:0], f.own.names[:0]
 }
 
 // take reads the request, and keeps nothing of its bytes. False: there is no memory for so many partitions now.
 func (f *fetchState) take(q *kafkaRequest, c *catalog) bool {
-	f.version, f.correlation, f.req = q.version, q.correlation, q.fetch.req
+	f.version, f.correlation, f.req, f.refused = q.version, q.correlation, q.fetch.req, kafka.NoError
+	f.loaded, f.size = -1, 0
+	if f.req.SessionEpoch > 0 {
+		f.goOn(c)
+		return true
+	}
+	if !f.takeAll(c) {
+		return false
+	}
+	f.begin()
+	return true
+}
+
+// takeAll takes a request that names all of its partitions.
+func (f *fetchState) takeAll(c *catalog) bool {
 	n, names := f.measure()
 	if !f.makeRoom(n, names) {
 		return false
 	}
-	f.loaded, f.size, f.names = -1, 0, f.names[:0]
+	f.names = f.names[:0]
 	old := len(f.parts)
 	f.parts = f.parts[:max(n, old)]
 	var p kafka.FetchPartition
@@ -133,8 +155,13 @@ func (f *fetchState) makeRoom(n, names int) bool {
 		return false
 	}
 	f.paid = cost
-	f.parts, f.results, f.subs, f.names = make([]fetchPart, 0, n), make([]kafka.FetchResult, 0, n), make([]subscription, 0, n), make([]byte, 0, names)
+	f.parts, f.names = make([]fetchPart, 0, n), make([]byte, 0, names)
+	f.makeAnswer(n)
 	return true
+}
+
+func (f *fetchState) makeAnswer(n int) {
+	f.results, f.of, f.subs = make([]kafka.FetchResult, 0, n), make([]int32, 0, n), make([]subscription, 0, n)
 }
 
 // keepName copies the topic's name, once for its neighbours.

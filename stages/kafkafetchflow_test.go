@@ -2,6 +2,7 @@ package stages
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -54,6 +55,28 @@ func TestI10KafkaFetchAllocatesNothing(t *testing.T) {
 			})
 		}
 	}
+	t.Run("session", func(t *testing.T) {
+		c := dialKafka(t, s)
+		first := c.ask(inSession(fetchRequest(s, 12, wants{}, many...), 0, 0)).(*kmsg.FetchResponse)
+		req, answer, epoch := c.frame(inSession(fetchRequest(s, 12, wants{}, many[3], many[7]), first.SessionID, 0)), make([]byte, 1<<20), uint32(0)
+		at := len(req) - bytes.Index(append([]byte(nil), req...), binary.BigEndian.AppendUint32(nil, uint32(first.SessionID)))
+		run := func() {
+			epoch++
+			binary.BigEndian.PutUint32(req[len(req)-at+4:], epoch)
+			if _, err := c.nc.Write(req); err != nil {
+				t.Fatal(err)
+			}
+			if b := readFrame(t, c.nc, answer); b[13] != 0 || b[14] != 0 {
+				t.Fatalf("%x", b)
+			}
+		}
+		for range 100 {
+			run()
+		}
+		if n := testing.AllocsPerRun(300, run); n != 0 {
+			t.Errorf("%.0f allocations", n)
+		}
+	})
 	t.Run("waits", func(t *testing.T) {
 		c := dialKafka(t, s)
 		req := c.frame(fetchRequest(s, 12, wants{wait: time.Hour, min: 1}, append(many[20:200:200], fromPartition{"follow", 0, 0, 0})...))

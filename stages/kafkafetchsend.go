@@ -21,20 +21,41 @@ func (r *responder) sendFetch(ctx context.Context, cmd *command) {
 	r.fetchFrom(ctx, cmd, size, 0)
 }
 
-// answer fills in the results.
+// answer fills in the results: of all partitions, or, as a session goes on, of those with news.
 func (f *fetchState) answer() {
-	f.results = f.results[:0]
+	f.results, f.of = f.results[:0], f.of[:0]
+	if f.refused != kafka.NoError {
+		return
+	}
 	for i := range f.parts {
 		p := &f.parts[i]
-		res := kafka.FetchResult{Topic: p.Topic, ID: p.ID, Index: p.Index, Code: p.code, HighWatermark: -1, LogStart: -1, DivergingEnd: -1, Size: int32(p.size)}
-		if p.part != nil {
-			res.HighWatermark, res.LogStart = int64(max(p.part.log.Next(), p.next)), int64(p.part.log.Oldest())
+		res := p.result()
+		if f.session.id != 0 && !f.session.tell(p, &res) {
+			continue
 		}
-		if p.parted {
-			res.DivergingEpoch, res.DivergingEnd = p.have, int64(p.until)
-		}
-		f.results = append(f.results, res)
+		f.results, f.of = append(f.results, res), append(f.of, int32(i))
 	}
+	f.session.turn(f.parts)
+}
+
+func (p *fetchPart) result() kafka.FetchResult {
+	res := kafka.FetchResult{Topic: p.Topic, ID: p.ID, Index: p.Index, Code: p.code, HighWatermark: -1, LogStart: -1, DivergingEnd: -1, Size: int32(p.size)}
+	if p.part != nil {
+		res.HighWatermark, res.LogStart = int64(max(p.part.log.Next(), p.next)), int64(p.part.log.Oldest())
+	}
+	if p.parted {
+		res.DivergingEpoch, res.DivergingEnd = p.have, int64(p.until)
+	}
+	return res
+}
+
+// appendHead appends what stands before all partitions.
+func (f *fetchState) appendHead(b []byte, size int) []byte {
+	session := f.session.id
+	if f.refused != kafka.NoError {
+		session = 0
+	}
+	return kafka.AppendFetchHead(b, f.version, f.correlation, int32(size), f.refused, session, f.results)
 }
 
 // smallFetch sends the answer with one write, records and all. False: it can't be done that way now, for want of memory or because the
@@ -49,11 +70,11 @@ func (r *responder) smallFetch(ctx context.Context, cmd *command, size int) bool
 		r.out = append(r.base[:0], r.out...)
 	}
 	before := len(r.out)
-	b := kafka.AppendFetchHead(r.out, f.version, f.correlation, int32(size), kafka.NoError, 0, f.results)
+	b := f.appendHead(r.out, size)
 	for i := range f.results {
 		b = kafka.AppendFetchPartition(b, f.version, f.results, i)
 		n := int(f.results[i].Size)
-		if n > 0 && !r.copyExtent(i, b[len(b):len(b)+n]) {
+		if n > 0 && !r.copyExtent(int(f.of[i]), b[len(b):len(b)+n]) {
 			r.out = r.out[:before]
 			r.unlease()
 			return false
@@ -90,11 +111,11 @@ func (r *responder) fetchFrom(ctx context.Context, cmd *command, size, from int)
 	f := r.c.kafka.fetches
 	r.delivery.skip = from
 	r.piecesGo()
-	r.out = r.passOver(kafka.AppendFetchHead(r.out, f.version, f.correlation, int32(size), kafka.NoError, 0, f.results), len(r.out))
+	r.out = r.passOver(f.appendHead(r.out, size), len(r.out))
 	for i := 0; i < len(f.results) && r.err == nil; i++ {
 		r.piecesGo()
 		r.out = r.passOver(kafka.AppendFetchPartition(r.out, f.version, f.results, i), len(r.out))
-		r.fetchRecords(ctx, cmd, i)
+		r.fetchRecords(ctx, cmd, int(f.of[i]))
 		r.out = r.passOver(kafka.AppendFetchPartitionEnd(r.out, f.version, f.results, i), len(r.out))
 	}
 }
@@ -112,7 +133,7 @@ func (r *responder) piecesGo() {
 
 func (r *responder) fetchRecords(ctx context.Context, cmd *command, i int) {
 	d := &r.delivery
-	size := int(r.c.kafka.fetches.results[i].Size)
+	size := int(r.c.kafka.fetches.parts[i].size)
 	done := min(d.skip, size)
 	d.skip -= done
 	if done == size {
