@@ -36,10 +36,12 @@ type conn struct {
 	lineSince  atomic.Int64 // a request's line is half received
 	frameSince atomic.Int64 // a payload is
 	writeSince atomic.Int64 // an answer is stuck
+	sent       atomic.Bool  // stored by the responder and the tick: not all that was sent is known to have arrived
 	input      atomicInput  // stored by the reader
 	tick       struct {     // touched by the tick only
 		at        inputState
 		idleSince time.Time
+		silent    bool
 		over      bool // the connection is being closed
 	}
 

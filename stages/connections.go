@@ -156,6 +156,9 @@ func (c *conn) overdue(now time.Time, conf ConnConfig) (why closing, over bool) 
 		return closedFrame, true
 	case late(c.writeSince.Load(), conf.WriteTimeout) && c.responder.sender.stuck(now):
 		return closedWrite, true
+	case c.silent(conf.PeerTimeout):
+		c.broken.Store(true)
+		return closedVanished, true
 	}
 	at := c.input.Load()
 	moved := at != c.tick.at

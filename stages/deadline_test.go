@@ -183,7 +183,7 @@ func TestE2VanishedBehindAFullPipeline(t *testing.T) {
 	c.quiet()
 }
 
-// The kernel's probes and the user timeout end within the patience that is configured.
+// The kernel's probes end within the patience that is configured.
 func TestProbesFitThePatience(t *testing.T) {
 	for _, patience := range []time.Duration{4 * time.Second, 5 * time.Second, 10 * time.Second, 45 * time.Second, time.Hour} {
 		p := probes(patience)

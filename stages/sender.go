@@ -23,6 +23,7 @@ type sender struct {
 	attempt func(fd uintptr) bool // try, bound once: a method value for each write would be an allocation
 	letGo   func()                // gives up what the responder holds
 	readers *readers
+	sent    *atomic.Bool
 	since   *atomic.Int64 // Unix nanoseconds; 0: nothing waits for the client
 
 	stall struct {
@@ -42,7 +43,7 @@ type sender struct {
 }
 
 func (s *sender) init(c *conn, letGo func()) {
-	s.nc, s.letGo, s.readers, s.since, s.attempt = c.nc, letGo, c.srv.readers, &c.writeSince, s.try
+	s.nc, s.letGo, s.readers, s.sent, s.since, s.attempt = c.nc, letGo, c.srv.readers, &c.sent, &c.writeSince, s.try
 	if sc, ok := c.nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil { // else it is closed already, and writes say so
 			s.raw = raw
@@ -93,6 +94,7 @@ func (s *sender) try(fd uintptr) bool {
 		switch {
 		case n > 0:
 			s.done += n
+			s.sent.Store(true) // behind it: the tick may have looked in between
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):
 			s.letGo()

@@ -66,7 +66,7 @@ func Settings() []Setting[Config] {
 		span("stages.conn.header_timeout", "A request's line that has begun must be whole by then.", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.HeaderTimeout }),
 		span("stages.conn.frame_timeout", "A payload must be whole by then, or bring 256 KiB more.", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.FrameTimeout }),
 		orWord(span("stages.conn.idle_timeout", "A connection that has no request under way for so long is closed; none: never.", time.Second, 1000*time.Hour, func(c *Config) *time.Duration { return &c.Conn.IdleTimeout }), "none", None, idleTimeout),
-		span("stages.conn.peer_timeout", "A client whose machine answers nothing for so long is gone. Where write_timeout is longer, that decides of one with answers on their way: to the kernel it looks like one that reads nothing.", 4*time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.PeerTimeout }),
+		span("stages.conn.peer_timeout", "A client whose machine answers nothing for so long is gone.", 4*time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.PeerTimeout }),
 		span("stages.conn.write_timeout", "A client that takes none of its answers for so long is closed.", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.WriteTimeout }),
 		size("stages.kafka.max_frame", "Largest Produce request of a Kafka client, all its batches together.", 1<<20, 127<<20, func(c *Config) *int64 { return &c.KafkaProtocol.MaxFrame }),
 		{

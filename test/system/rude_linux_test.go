@@ -130,6 +130,44 @@ func TestE2E3RudeSubscribers(t *testing.T) {
 	s.nothingLeft(before)
 }
 
+// Clients that read slowly are there: one that reads little at a time all the time, through a window that is never open for
+// a whole packet, and one that reads nothing of what its socket and the server's hold. Neither is closed, however long it
+// takes.
+func TestSlowReadersAreNotGone(t *testing.T) {
+	s := serve(t, t.TempDir(), "--set", "stages.conn.peer_timeout=4s", "--set", "stages.conn.write_timeout=4s")
+	s.ok(strings.Repeat(strings.Repeat("x", 1000)+"\n", 3000), "append", "t")
+	small := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 2<<10) }) // else it is larger
+	}}
+	var slow [2]net.Conn
+	for i, request := range []string{"FETCH t 0\n", "FETCH t 0 bytes=60000\n"} {
+		nc, err := small.Dial("tcp", s.Text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = nc.Close() }) // nothing more is wanted of it
+		if _, err := io.WriteString(nc, request); err != nil {
+			t.Fatal(err)
+		}
+		slow[i] = nc
+	}
+	b := make([]byte, 600)
+	pace := time.NewTicker(50 * time.Millisecond)
+	defer pace.Stop()
+	for range 160 { // twice the patience
+		<-pace.C
+		if _, err := io.ReadFull(slow[0], b); err != nil {
+			t.Fatalf("who reads slowly: %v", err)
+		}
+	}
+	if _, err := io.ReadFull(slow[1], make([]byte, 60_000)); err != nil {
+		t.Fatalf("who began late: %v", err)
+	}
+	if text := s.talk("STATS\n"); strings.Contains(text, "closed reason=") {
+		t.Fatalf("some were closed: %s", text)
+	}
+}
+
 // inNetwork tells whether this is a process with a network of its own. Outside it runs the test there, and passes on
 // how it went.
 func inNetwork(t *testing.T) bool {
