@@ -16,7 +16,7 @@ import (
 
 func benchServer(b *testing.B) *Server {
 	conf := Default()
-	conf.Data, conf.Listen, conf.HTTP = b.TempDir(), "127.0.0.1:0", ""
+	conf.Data, conf.Listen, conf.Kafka, conf.HTTP = b.TempDir(), anyPort, anyPort, ""
 	s, err := Start(conf, zap.NewNop())
 	if err != nil {
 		b.Fatal(err)

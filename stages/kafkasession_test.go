@@ -1,8 +1,11 @@
 package stages
 
 import (
+	"encoding/binary"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -227,5 +230,69 @@ func TestI9KafkaFetchSessionMemory(t *testing.T) {
 	answer := c.ask(inSession(fetchRequest(s, 12, wants{}, many[:5000]...), first.SessionID, 1)).(*kmsg.FetchResponse)
 	if kafka.Code(answer.ErrorCode) != kafka.FetchSessionIDNotFound {
 		t.Errorf("%v", kafka.Code(answer.ErrorCode))
+	}
+}
+
+// A thousand partitions, of which one has had a record: what a fetch costs without a session, and with one.
+func BenchmarkKafkaFetchOfAThousandPartitions(b *testing.B) {
+	for name, epoch := range map[string]int32{"full": -1, "session": 0} {
+		b.Run(name, func(b *testing.B) {
+			s := benchServer(b)
+			nc, err := net.Dial("tcp", s.KafkaAddr())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer nc.Close()
+			text, err := net.Dial("tcp", s.Addr())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer text.Close()
+			ask, answer := exchanger(b, nc), exchanger(b, text)
+			answer([]byte("CREATE t partitions=1000\nMSG t/77 10\n0123456789\nCLOSE\n"), true)
+			var all []fromPartition
+			for i := range int32(1000) {
+				all = append(all, fromPartition{"t", i, 0, 0})
+			}
+			frame := func(epoch, id int32, from []fromPartition) []byte {
+				return kmsg.NewRequestFormatter().AppendRequest(nil, inSession(fetchRequest(s, 12, wants{}, from...), id, epoch), 1)
+			}
+			req, busy := frame(epoch, 0, all), all[77:78]
+			came := ask(req, false)
+			var id int32
+			if epoch == 0 {
+				id = int32(binary.BigEndian.Uint32(came[4+4+1+4+2:]))
+			}
+			b.ReportAllocs()
+			for i := int32(1); b.Loop(); i++ {
+				if epoch == 0 {
+					req = frame(i, id, busy)
+				}
+				came = ask(req, false)
+			}
+			b.ReportMetric(float64(len(req)), "sent")
+			b.ReportMetric(float64(len(came)), "came")
+		})
+	}
+}
+
+// exchanger sends, and reads an answer of Kafka's, or all up to the end.
+func exchanger(b *testing.B, nc net.Conn) func(req []byte, all bool) []byte {
+	buf := make([]byte, 1<<20)
+	return func(req []byte, all bool) []byte {
+		if _, err := nc.Write(req); err != nil {
+			b.Fatal(err)
+		}
+		n := 0
+		for n < 4 || all || n < 4+int(binary.BigEndian.Uint32(buf)) {
+			k, err := nc.Read(buf[n:])
+			n += k
+			if err == io.EOF && all {
+				break
+			} else if err != nil {
+				b.Fatal(err)
+			}
+		}
+		return buf[:n]
 	}
 }
