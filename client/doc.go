@@ -7,10 +7,14 @@
 //
 // A Producer keeps the order of each goroutine's records, and tells of every record, once, what became of it. A Result
 // names the level of acknowledgement that was reached, and how far the log would survive a power cut. An error for which
-// errors.Is(err, ErrUnknown) is false means that the record was not appended. ErrUnknown means that nobody can tell: the
-// connection was lost, or the server failed, behind the moment of no return. Such a record is never sent again unless
-// ProducerOptions.OnUnknown asks for it, as it would then be in the log twice if it was there already. (With AckNone
-// nothing is promised, and a Result says only that the record was sent.)
+// errors.Is(err, ErrUnknown) is false means that the record was not appended.
+//
+// When a connection is lost, or the server fails behind the moment of no return, nobody can tell what became of the records
+// on their way. Where the server offers it, a Producer numbers its records; then it connects again and sends them again, and
+// the server appends each once, also after a restart. Only when Options.Retry is used up, or without such numbers
+// (ProducerOptions.Sequences), is that told, as ErrUnknown. Such a record is never sent again unless ProducerOptions.OnUnknown
+// asks for it, as it would then be in the log twice if it was there already. (With AckNone nothing is promised, and a Result
+// says only that the record was sent.)
 //
 // A Consumer yields each offset once and leaves none out, across lost connections too; it proves the checksum of every
 // batch. What it can't deliver, it names: a GapError says from where to where, and why, and only the caller steps over.

@@ -30,7 +30,8 @@ type fake struct {
 	open    []net.Conn
 	left    atomic.Int32 // connections that the client has closed
 	group   sync.WaitGroup
-	roomy   bool // the server's end takes what the client writes while the script does something else, as a socket does
+	offers  string // more of the greeting
+	roomy   bool   // the server's end takes what the client writes while the script does something else, as a socket does
 }
 
 // peer is the server's end of one connection, greeted already.
@@ -144,7 +145,7 @@ func (f *fake) dial(context.Context, string, string) (net.Conn, error) {
 		case !strings.HasPrefix(hello, "HELLO client="):
 			f.t.Errorf("greeted with %q", hello)
 		}
-		p.say("OK server=sluice version=test protocol=1 node=n1 role=master max_line=4096 max_batch=8388608")
+		p.say("OK server=sluice version=test protocol=1 node=n1 role=master max_line=4096 max_batch=8388608%s", f.offers)
 		script(p)
 	})
 	return &tracked{Conn: theirs, closed: &f.left}, nil

@@ -96,7 +96,7 @@ type ProducerOptions struct {
 	// OnUnknown says what happens to records whose outcome is unknown and that are not numbered; the zero value fails them.
 	OnUnknown UnknownPolicy
 	// StopOnError ends the Producer at the first record that fails: all records behind it that were not sent, and all
-	// later ones, fail with ErrStopped.
+	// later ones, fail with ErrStopped. With sequences it also ends when the server has lost what it had acknowledged.
 	StopOnError bool
 	// OnBatch, if set, is told of each batch when its outcome is known, before the callbacks of its records and on
 	// their goroutine. It must not call the Producer.

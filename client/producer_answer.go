@@ -104,7 +104,10 @@ func (p *Producer) againLocked(b *outgoing, a *text.Answer) bool {
 	switch {
 	case misplaced && (absent || len(s.held) > 0):
 		b.doubt = b.doubt && !absent
-		if len(s.held) == 0 { // what it should follow is not going to be sent
+		if len(s.held) == 0 && !s.numbers.hole { // what it should follow was in the log, and a power cut has taken it back
+			if p.opt.StopOnError {
+				return false
+			}
 			s.numbers.hole = true
 		}
 		return tries

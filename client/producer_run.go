@@ -82,12 +82,14 @@ func (p *Producer) decide() step {
 		return step{do: doEnd}
 	case s.link != nil && s.link.dead:
 		return step{do: doBury}
+	case s.stopped != nil && len(s.flying) > 0: // outcomes come in order
+		return p.restLocked(restNot, time.Time{})
+	case s.stopped != nil && (len(s.held) > 0 || len(s.queue) > 0 || s.open != nil):
+		return step{do: doFail, err: p.stopError()}
 	case len(s.held) > 0 && len(s.flying) == 0:
 		return step{do: doRetry}
 	case len(s.held) > 0:
 		return p.restLocked(restNot, time.Time{})
-	case s.stopped != nil && (s.open != nil || len(s.queue) > 0):
-		return step{do: doFail, err: p.stopError()}
 	case !p.pendingLocked():
 		if s.closing && len(s.flying) == 0 {
 			return step{do: doEnd}

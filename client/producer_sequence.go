@@ -1,6 +1,7 @@
 package client
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -124,7 +125,7 @@ func outOfOrder(b *outgoing, a *text.Answer) (refused, absent bool) {
 
 // failure is the error of a batch: that its outcome is unknown, if a sending of it before the last one had no answer.
 func (p *Producer) failure(b *outgoing, err error) error {
-	if err == nil || !b.doubt {
+	if err == nil || !b.doubt || errors.Is(err, ErrUnknown) {
 		return err
 	}
 	return unknown("append", p.topic, err)
