@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"sluice/sched"
 	"sluice/wire/batch"
 )
 
@@ -87,7 +88,7 @@ func (l *Log) handProducers(base uint64, at tail, sum int64) {
 // producersDue: a snapshot waits to be written, and all it is about is durable.
 func (l *Log) producersDue() bool {
 	s := l.producers.handed.Load()
-	return s != nil && s.at.off <= l.durable.Load()
+	return s != nil && (s.at.off <= l.durable.Load() || sched.Planted("producers-before-sync"))
 }
 
 // storeHanded writes the snapshot that the writer has handed over. After an error the one before it holds; the next try

@@ -21,21 +21,23 @@ var errSequences = &text.Error{Code: text.CodeBadBatch, Skip: -1,
 // It comes before the log is asked for room: a batch that is sent again is no
 // reason to wake a log, or to begin a run.
 func (w *writer) known(p *partition, sync *list) bool {
-	cmd := p.w.pending.head
-	v := p.log.Judge(cmd.bytes, false)
+	v := p.log.Judge(p.w.pending.head.bytes, false)
 	switch v.Judgement {
 	case disk.Fresh:
 		return false
 	case disk.Unready:
 		w.stall(p)
-	case disk.Duplicate:
-		p.w.pending.pop()
-		w.stats.duplicates.Add(1)
-		cmd.first = v.First
-		w.appended(cmd, v.First+uint64(cmd.records), p.log.Durable(), sync)
-	default:
-		p.w.pending.pop().fail(sequenceError(p, v))
+		return true
 	}
+	cmd := p.w.pending.pop()
+	p.log.Forgo() // should it have been woken for this one
+	if v.Judgement != disk.Duplicate {
+		cmd.fail(sequenceError(p, v))
+		return true
+	}
+	w.stats.duplicates.Add(1)
+	cmd.first = v.First
+	w.appended(cmd, v.First+uint64(cmd.records), p.log.Durable(), sync)
 	return true
 }
 
