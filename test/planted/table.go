@@ -45,4 +45,8 @@ var Table = []Bug{
 		{"disk", "TestI13SleepSyncsFirst"}, {"disk", "TestI13SleepFinishesRoll"}, {"disk", "TestI13SleepThatFails"}, {"disk", "TestA2A3PowerCutAtEveryOperation"}}},
 	{"append-when-full", "appends are not refused while the disk is full", []Test{
 		{"stages", "TestB4FullIsAState"}, {"stages", "TestB4DropFreesAFullDisk"}}},
+	{"forget-producers", "what a log knows of its producers is forgotten at a restart", []Test{
+		{"disk", "TestC9E5ProducersFaults"}, {"disk", "TestA1E5OpeningReadsLittle"}, {"stages", "TestA1E5SequencesAfterARestart"}}},
+	{"producers-before-sync", "what a log knows of its producers is kept before the batches are durable that it is about", []Test{
+		{"disk", "TestA2E5SnapshotsAreOfDurableBatches"}}},
 }
