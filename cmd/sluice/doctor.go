@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"sync/atomic"
 
@@ -10,18 +11,30 @@ import (
 
 func newDoctor() *cobra.Command {
 	var asJSON bool
+	var kafka string
 	cmd := &cobra.Command{
 		Use:   "doctor [DIR]",
-		Short: "Probe a directory's disk: what acks will cost there, and what would hurt",
+		Short: "Probe a directory's disk, or what Kafka clients are told: what would hurt, and what to do",
 		Long: `Write to a temporary file in DIR (the current directory if left out) for about five seconds, read what the
 system says of the disk, and tell which latency to expect of each ack level, what would hurt, and what to do.
 
 Existing files are not touched, a running server only shares its disk; the temporary file is removed, also
-on Ctrl-C. The exit status is 1 if "synced" would mean nothing here or nothing can be written.`,
+on Ctrl-C. The exit status is 1 if "synced" would mean nothing here or nothing can be written.
+
+With --kafka no disk is looked at. A Kafka client uses the address that it is given only to ask for
+another one, to which it then connects. This asks as a client does, shows what it would be told, and
+whether that can be reached from here; the exit status is 1 if not.`,
 		Example: `  sluice doctor /var/lib/sluice
-  sluice doctor --json . | jq .expect`,
+  sluice doctor --json . | jq .expect
+  sluice doctor --kafka logs.example.com:9092`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, names []string) error {
+			if cmd.Flags().Changed("kafka") {
+				if len(names) > 0 {
+					return usagef("%s and --kafka %s are two questions: ask them one by one", names[0], kafka)
+				}
+				return runKafkaDoctor(cmd, kafka, asJSON)
+			}
 			dir := "."
 			if len(names) > 0 {
 				dir = names[0]
@@ -30,6 +43,7 @@ on Ctrl-C. The exit status is 1 if "synced" would mean nothing here or nothing c
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().StringVar(&kafka, "kafka", "", "host:port that Kafka clients are given")
 	return cmd
 }
 
@@ -70,11 +84,16 @@ func (d *diagnosis) print(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	if len(d.Findings) == 0 {
-		_, err := fmt.Fprintln(w, "fine: nothing was found that would hurt")
+	return printFindings(w, d.Findings, "fine: nothing was found that would hurt")
+}
+
+// printFindings writes what was found and what to do, or that there is nothing.
+func printFindings(w io.Writer, list []finding, fine string) error {
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(w, fine)
 		return err
 	}
-	for _, f := range d.Findings {
+	for _, f := range list {
 		if _, err := fmt.Fprintf(w, "%s  %s.\n      %s.\n", f.Level, f.What, f.Do); err != nil {
 			return err
 		}
