@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -85,7 +86,7 @@ func (s suite) brokerSteps(brokers []*broker) []step {
 	var out []step
 	for _, l := range s.brokerLoads() {
 		for _, b := range brokers {
-			if l.only != "" && l.only != b.level {
+			if !b.takes(l) {
 				continue
 			}
 			out = append(out, step{"W11 " + b.level + ", " + l.name, b.system, b.durability, l.conns, l.inFlight,
@@ -112,24 +113,22 @@ func (b *broker) open(ctx context.Context, s suite) (err error) {
 	if b.p, err = b.start(ctx); err != nil {
 		return err
 	}
-	fill, loads := fillBytes/rawRequest, s.brokerLoads()
-	each := b.warm / time.Duration(len(loads))
-	if s.small {
-		fill, each = 1000, s.measure
+	if s.small { // to warm up would only take time
+		return b.fill(ctx, 1000)
 	}
-	if err := b.fill(ctx, fill); err != nil {
+	if err := b.fill(ctx, fillBytes/rawRequest); err != nil {
 		return err
 	}
+	loads := slices.DeleteFunc(s.brokerLoads(), func(l brokerLoad) bool { return l.cold || !b.takes(l) })
 	for _, l := range loads {
-		if l.cold || l.only != "" && l.only != b.level {
-			continue
-		}
-		if _, err := b.load(ctx, l, 0, each); err != nil {
+		if _, err := b.load(ctx, l, 0, b.warm/time.Duration(len(loads))); err != nil {
 			return fmt.Errorf("warm up, %s: %w", l.name, err)
 		}
 	}
 	return nil
 }
+
+func (b *broker) takes(l brokerLoad) bool { return l.only == "" || l.only == b.level }
 
 func (b *broker) close() error {
 	if b.p == nil {

@@ -55,6 +55,7 @@ var rows = []row{
 	{"E2", "a client is gone without a word", "that is found within a minute, and nothing of it stays"},
 	{"E3", "a subscriber never reads", "it holds no memory and no file, and nobody else notices; when it reads again it gets what comes next, never other data"},
 	{"E4", "lengths, counts, checksums and codecs that lie", "a precise error, or the connection closed; nothing is appended, and memory is not taken on a claim"},
+	{"E5", "a connection or the server ends between a send and its answer; batches of a producer come twice, out of order, or with an old epoch", "each batch is appended once, and one that comes again gets its first offset; a gap and an old epoch are refused; a restart forgets none of it"},
 	{"F1", "a crash at each step of a roll", "one active segment, named by its first batch; no synced answer went out before the old segment's own sync"},
 	{"H3", "a directory of an older or newer format", "the older is migrated, also through a crash in the middle; an unknown newer one is refused before any write"},
 	{"H4", "settings are made smaller than what is stored", "what is there is served all the same"},
