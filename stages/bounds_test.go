@@ -55,7 +55,7 @@ func TestIndexIntervalOfZero(t *testing.T) {
 // would wait for each other, so such a server does not start.
 func TestMorePartitionsOnDiskThanAllowed(t *testing.T) {
 	conf := Default()
-	conf.Data, conf.Listen, conf.HTTP = t.TempDir(), "127.0.0.1:0", ""
+	conf.Data, conf.Listen, conf.HTTP, conf.Kafka = t.TempDir(), "127.0.0.1:0", "", ""
 	s := startServerOn(t, disk.OS(conf.Data), conf)
 	c := dial(t, s)
 	c.send("CREATE t partitions=2\nCREATE u\nSHUTDOWN\n")

@@ -48,9 +48,6 @@ func startServer(t *testing.T, change func(*Config)) *Server {
 func startServerOn(t *testing.T, fs disk.FS, conf Config) *Server {
 	t.Helper()
 	conf.Listen, conf.HTTP, conf.Grace = "127.0.0.1:0", "", patience
-	if !strings.HasSuffix(conf.Kafka, ":0") { // the default, which only one server can have
-		conf.Kafka = ""
-	}
 	if conf.Disk.Reserve == Auto {
 		conf.Disk.Reserve = 0 // a file system in memory would hold it for nothing
 	}
@@ -72,8 +69,11 @@ func startServerOn(t *testing.T, fs disk.FS, conf Config) *Server {
 // anyPort has a server listen for Kafka's clients too.
 const anyPort = "127.0.0.1:0"
 
-// startOn is Start on any file system.
+// startOn is Start on any file system. Nobody listens at Kafka's own port, which only one server can have.
 func startOn(fs disk.FS, conf Config, log *zap.Logger) (*Server, error) {
+	if !strings.HasSuffix(conf.Kafka, ":0") {
+		conf.Kafka = ""
+	}
 	return startShowing(fs, conf, log, nil)
 }
 

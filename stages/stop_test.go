@@ -104,7 +104,7 @@ func TestStopEndsWhoWaits(t *testing.T) {
 // A client that takes no answers must not hold the stop for longer than the grace.
 func TestStopIsCutShort(t *testing.T) {
 	conf := Default()
-	conf.Data, conf.Listen, conf.HTTP, conf.Grace = t.TempDir(), "127.0.0.1:0", "", 100*time.Millisecond
+	conf.Data, conf.Listen, conf.HTTP, conf.Kafka, conf.Grace = t.TempDir(), "127.0.0.1:0", "", "", 100*time.Millisecond
 	s, err := Start(conf, testLogger(t))
 	if err != nil {
 		t.Fatal(err)
