@@ -40,7 +40,7 @@ type kafkaRequest struct {
 
 // ownRequest is how many bytes of decoded request a command may keep for the next one,
 // and what a request may take without leave of the budget.
-const ownRequest = 4 << 10
+const ownRequest = 8 << 10
 
 // header is what an answer needs of the request's.
 func (q *kafkaRequest) header() kafka.Header {
@@ -67,7 +67,7 @@ func (c *conn) unhold(q *kafkaRequest) {
 	if q.held > 0 {
 		c.srv.receiveMemory.Free(q.held)
 		c.kafka.held.Add(-q.held)
-		*q = kafkaRequest{}
+		q.held, q.produce, q.fetch = 0, kafkaProduce{}, kafkaFetch{}
 	}
 }
 

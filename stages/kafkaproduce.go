@@ -27,8 +27,9 @@ type kafkaProduce struct {
 // partitions than that waits for the writers.
 const partsMost = 128
 
-// resultSize is what a partition takes until it is answered: its result, and its bytes on the wire.
-const resultSize = 128
+// resultSize is what a partition takes until it is answered: its result, its bytes on the wire,
+// and a sentence about what is wrong with it.
+const resultSize = 256
 
 // produce takes a Produce. There is one lease for all of it, and each batch goes to its
 // writer as a view; so the reader waits for nobody but writers while it holds memory.
