@@ -41,7 +41,7 @@ func FuzzConnection(f *testing.F) {
 	s := fuzzed(f)
 	f.Fuzz(func(t *testing.T, input []byte) {
 		before := s.stats.records.Load()
-		got, cut := exchangeAll(t, s, input)
+		got, cut := exchangeAll(t, s, speaksText, input)
 		waitFor(t, func() bool { return s.stats.connections.Load() == 0 })
 		for _, b := range s.budgets() { // of a connection that was cut off, the writer may still hold some
 			waitFor(t, func() bool { used, _ := b.bytes.Used(); return used == 0 })
@@ -53,11 +53,11 @@ func FuzzConnection(f *testing.F) {
 			}
 		}
 		for name := range s.catalog.all() {
-			if got, _ := exchangeAll(t, s, []byte("DROP "+name+"\n")); string(got) != "OK\r\n" {
+			if got, _ := exchangeAll(t, s, speaksText, []byte("DROP "+name+"\n")); string(got) != "OK\r\n" {
 				t.Errorf("DROP %s: %q", name, got)
 			}
 		}
-		if got, _ := exchangeAll(t, s, []byte("PING\n")); string(got) != "OK pong=1\r\n" {
+		if got, _ := exchangeAll(t, s, speaksText, []byte("PING\n")); string(got) != "OK pong=1\r\n" {
 			t.Errorf("PING: %q", got)
 		}
 		waitFor(t, func() bool { return s.stats.connections.Load() == 0 })
@@ -97,8 +97,8 @@ func fuzzed(f *testing.F) *Server {
 // exchangeAll sends, ends the stream, and returns all that comes back. cut: the
 // server has cut the connection off, as it does with HTTP and with what is sent
 // long after a refusal that closes.
-func exchangeAll(t *testing.T, s *Server, input []byte) (got []byte, cut bool) {
-	nc := socket(t, s)
+func exchangeAll(t *testing.T, s *Server, speaks protocol, input []byte) (got []byte, cut bool) {
+	nc := socket(t, s, speaks)
 	defer func() { _ = nc.Close() }()
 	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
@@ -115,7 +115,7 @@ func exchangeAll(t *testing.T, s *Server, input []byte) (got []byte, cut bool) {
 }
 
 // socket is a connection to the server without a port: TCP would run out of them.
-func socket(t *testing.T, s *Server) *net.UnixConn {
+func socket(t *testing.T, s *Server, speaks protocol) *net.UnixConn {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +130,7 @@ func socket(t *testing.T, s *Server) *net.UnixConn {
 			t.Fatal(err)
 		}
 	}
-	(&acceptor{srv: s}).admit(ends[0])
+	(&acceptor{srv: s, speaks: speaks}).admit(ends[0])
 	return ends[1].(*net.UnixConn)
 }
 
