@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -49,11 +50,11 @@ func TestC2KafkaFetchOfDamagedRecords(t *testing.T) {
 
 // B8: bytes that the disk refuses are an error of their partition that clients try again, and no damage: with the disk well, they come.
 func TestB8KafkaFetchOfARefusingDisk(t *testing.T) {
-	bad := false
+	var bad atomic.Bool
 	conf := kafkaConf()
 	mem := fstest.NewMem()
 	s := startServerOn(t, fstest.Fail(mem, func(op fstest.Op) error {
-		if bad && op.By == disk.ByReader && (op.Kind == fstest.Read || op.Kind == fstest.ReadCached) && strings.HasPrefix(op.Name, "topics/t/") {
+		if bad.Load() && op.By == disk.ByReader && (op.Kind == fstest.Read || op.Kind == fstest.ReadCached) && strings.HasPrefix(op.Name, "topics/t/") {
 			return syscall.EIO
 		}
 		return nil
@@ -66,7 +67,7 @@ func TestB8KafkaFetchOfARefusingDisk(t *testing.T) {
 		version int16
 		code    kafka.Code
 	}{{true, 12, kafka.KafkaStorageError}, {true, 5, kafka.NotLeaderOrFollower}, {false, 12, kafka.NoError}} {
-		bad = want.bad
+		bad.Store(want.bad)
 		mem.SetCold(true)
 		got := parts(s, c.ask(fetchRequest(s, want.version, wants{}, fromPartition{"t", 0, 0, 0}, fromPartition{"u", 0, 0, 0})))
 		if got[0].code != want.code || len(got[0].records) > 0 == want.bad || got[1].code != kafka.NoError || len(got[1].records) == 0 {

@@ -182,6 +182,10 @@ func (r *responder) locatePart(cmd *command, i int) {
 	}
 	left := min(int64(f.req.MaxBytes), fetchMost) - f.size
 	limit := max(min(int64(p.MaxBytes), left, max(r.c.srv.conf.Readers.Chunk, fetchPiece)), 0)
+	if limit == 0 && f.size > 0 { // the disk need not be asked for what would not be sent
+		p.full = true
+		return
+	}
 	r.unload()
 	f.loaded = i
 	d.offset, d.cursor, cmd.part = at, p.cursor, p.part
