@@ -245,7 +245,10 @@ func throughFailures(t *testing.T, seed uint64) {
 			t.Fatal(err)
 		}
 		if i%7 == 0 {
-			time.Sleep(time.Duration(i) * time.Millisecond)
+			select { // in the bubble's time
+			case <-time.After(time.Duration(i) * time.Millisecond):
+			case <-t.Context().Done():
+			}
 		}
 	}
 	_ = p.Flush(t.Context()) // callbacks tell of failures

@@ -116,9 +116,7 @@ func (p *opener) run() error {
 	if err := p.recover(); err != nil {
 		return err
 	}
-	if err := p.recoverProducers(); err != nil {
-		return err
-	}
+	p.recoverProducers()
 	p.closeSpare()
 	p.publish()
 	p.sleep()

@@ -110,13 +110,15 @@ func TestE5SequencesCostOnlyWhoUsesThem(t *testing.T) {
 	mem := fstest.NewMem()
 	e := newEnv(t, mem, small)
 	e.append(t, build(t, rec{1, "x"}))
+	e.reopen(t)
+	e.append(t, build(t, rec{1, "x"}))
 	if exists(t, mem, "topics/t/0/producers") {
 		t.Error("a log without sequences has a file for them")
 	}
 	e.send(t, of(t, 1, 0, 0, 10))
 	e.reopen(t)
 	before := files(t, mem, "topics/t/0")
-	e.wantJudged(t, of(t, 1, 0, 0, 10), disk.Verdict{Judgement: disk.Duplicate, First: 1})
+	e.wantJudged(t, of(t, 1, 0, 0, 10), disk.Verdict{Judgement: disk.Duplicate, First: 2})
 	_, err := e.l.Maintain()
 	must(t, err)
 	if room, _ := e.l.Room(); room != 0 || !slices.Equal(files(t, mem, "topics/t/0"), before) || e.rec.Replayed != 0 {
@@ -128,6 +130,22 @@ func TestE5SequencesCostOnlyWhoUsesThem(t *testing.T) {
 	e.openLog(t)
 	if v := e.send(t, of(t, 1, 0, 0, 10)); v.Judgement != disk.Fresh || v.First != 0 {
 		t.Errorf("a topic that was made again knows %+v", v)
+	}
+	e.close(t)
+}
+
+// E5: 0 follows 2147483647, also inside a batch and across a restart.
+func TestE5SequencesBeginAgain(t *testing.T) {
+	e := newEnv(t, fstest.NewMem(), small)
+	e.send(t, of(t, 2, 0, 0, 10)) // a log without any batch would want 0
+	b := build(t, rec{1, "x"}, rec{2, "y"}, rec{3, "z"})
+	batch.SetProducer(b, 1, 0, math.MaxInt32-1)
+	e.send(t, b)
+	for range 2 {
+		e.wantJudged(t, b, disk.Verdict{Judgement: disk.Duplicate, First: 1})
+		e.wantJudged(t, of(t, 1, 0, 2, 10), disk.Verdict{Judgement: disk.OutOfOrder, Sequence: 1})
+		e.wantJudged(t, of(t, 1, 0, 1, 10), disk.Verdict{})
+		e.reopen(t)
 	}
 	e.close(t)
 }
@@ -217,24 +235,26 @@ func TestC9E5ProducersFaults(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		harm func(t *testing.T, f *fstest.Mem)
-		told int
+
+		told     int // at the next opening
+		problems int // that verify tells of
 	}{
-		{"none", func(*testing.T, *fstest.Mem) {}, 0},
-		{"the first is damaged", flip(one), 1},
-		{"the second is damaged", flip(two), 1},
-		{"both are damaged", flip(one, two), 3},
-		{"the first is missing", remove(one), 0},
-		{"the second is missing", remove(two), 0},
-		{"both are missing", remove(one, two), 1},
+		{"none", func(*testing.T, *fstest.Mem) {}, 0, 0},
+		{"the first is damaged", flip(one), 1, 1},
+		{"the second is damaged", flip(two), 1, 1},
+		{"both are damaged", flip(one, two), 3, 2},
+		{"the first is missing", remove(one), 0, 0},
+		{"the second is missing", remove(two), 0, 0},
+		{"both are missing", remove(one, two), 1, 0},
 		{"one is empty, the other short", func(t *testing.T, f *fstest.Mem) {
 			save(t, f, one, nil)
 			save(t, f, two, load(t, f, two)[:59])
-		}, 3},
+		}, 3, 2},
 		{"both are of another log", func(t *testing.T, f *fstest.Mem) {
 			for _, name := range []string{one, two} {
 				save(t, f, name, load(t, f, strings.Replace(name, "/t/", "/u/", 1)))
 			}
-		}, 3},
+		}, 3, 2},
 		{"both are of a time to come", func(t *testing.T, f *fstest.Mem) {
 			for _, name := range []string{one, two} {
 				b := load(t, f, name)
@@ -242,7 +262,7 @@ func TestC9E5ProducersFaults(t *testing.T) {
 				binary.BigEndian.PutUint64(b[32:], 1<<20)
 				save(t, f, name, remadeSum(b))
 			}
-		}, 3},
+		}, 3, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			mem := fstest.NewMem()
@@ -260,6 +280,15 @@ func TestC9E5ProducersFaults(t *testing.T) {
 			}
 			mem = mem.Kill()
 			c.harm(t, mem)
+			problems := 0
+			_, err = disk.Verify(mem, disk.VerifyOptions{}, func(f disk.Finding) {
+				if strings.Contains(f.File, "/producers") && f.Severity == disk.Problem {
+					problems++
+				}
+			})
+			if must(t, err); problems != c.problems {
+				t.Errorf("verify tells of %d problems", problems)
+			}
 			e = &env{fs: mem, opt: e.opt, s: openStore(t, mem)}
 			for range 2 { // the second time there is nothing to tell, once a batch has come
 				e.openLog(t)
@@ -275,6 +304,73 @@ func TestC9E5ProducersFaults(t *testing.T) {
 				must(t, e.l.Close())
 			}
 			must(t, e.s.Close())
+		})
+	}
+}
+
+// C2, E5: a repair makes segments anew, and what was known of producers is known behind it, without a word.
+func TestC2E5ProducersBehindARepair(t *testing.T) {
+	mem := fstest.NewMem()
+	e := newEnv(t, mem, disk.LogOptions{SegmentBytes: 16 << 10})
+	for i := range int32(60) {
+		e.send(t, of(t, int64(i%3), 0, i/3, 900))
+	}
+	e.close(t)
+	last := listNames(t, mem, "topics/t/0", ".log")
+	b := load(t, mem, last[len(last)-1])
+	b[len(b)/2] ^= 1
+	save(t, mem, last[len(last)-1], b)
+	repair(t, mem, disk.RepairOptions{})
+	e.s = openStore(t, mem)
+	e.openLog(t)
+	must(t, e.l.Err())
+	if len(e.rec.Repaired) > 0 {
+		t.Errorf("told: %q", e.rec.Repaired)
+	}
+	for i := int32(60 - 3*disk.SequencesKept); i < 60; i++ {
+		e.wantJudged(t, of(t, int64(i%3), 0, i/3, 900), disk.Verdict{Judgement: disk.Duplicate, First: uint64(i)})
+	}
+	e.wantJudged(t, of(t, 0, 0, 20, 900), disk.Verdict{})
+	e.close(t)
+}
+
+// B8, E5: a log whose snapshots, or the batches behind them, cannot be read is only read from, as an append might be a second
+// one; one copy that can't be read costs nothing.
+func TestB8E5ProducersCannotBeRead(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		fails func(name string) bool
+		reads bool // only
+	}{
+		{"both copies", func(name string) bool { return strings.Contains(name, "/producers") }, true},
+		{"one copy", func(name string) bool { return strings.HasSuffix(name, "/producers") }, false},
+		{"the batches", func(name string) bool { return strings.HasSuffix(name, ".log") }, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			broken := false
+			mem := fstest.NewMem()
+			e := newEnv(t, mem, disk.LogOptions{SegmentBytes: 16 << 10})
+			for i := range int32(100) {
+				e.send(t, of(t, 1, 0, i, 900))
+			}
+			mem = mem.Kill()
+			e = &env{fs: fstest.Fail(mem, func(op fstest.Op) error {
+				if broken && op.By == disk.ByOpen && op.Kind == fstest.Read && c.fails(op.Name) {
+					return errBroken
+				}
+				return nil
+			}), opt: e.opt}
+			e.s = openStore(t, e.fs)
+			broken = true
+			e.openLog(t)
+			broken = false
+			if readOnly := e.l.Err() != nil; readOnly != c.reads {
+				t.Fatalf("the log says %v", e.l.Err())
+			}
+			e.reopen(t)
+			e.wantJudged(t, of(t, 1, 0, 99, 900), disk.Verdict{Judgement: disk.Duplicate, First: 99})
+			must(t, e.l.Err())
+			e.close(t)
 		})
 	}
 }
@@ -396,7 +492,7 @@ func FuzzProducers(f *testing.F) {
 	binary.BigEndian.PutUint32(many[12:], math.MaxUint32)
 	f.Add(many)
 	twice := slices.Clone(b)
-	copy(twice[56+100:], twice[56:56+8])
+	copy(twice[56+84:], twice[56:56+8]) // four batches each: the second producer has the first one's id
 	f.Add(twice)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		mem := mem.Kill()

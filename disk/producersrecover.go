@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"sluice/sched"
 	"sluice/wire/batch"
@@ -13,46 +14,56 @@ import (
 const producersLook = defaultSegmentBytes
 
 // recoverProducers finds out what the log knew of its producers: the newest good snapshot, and the batches behind it. The
-// log's end is known by then. A log that can only be read needs none of it.
-func (p *opener) recoverProducers() error {
+// log's end is known by then. A log that can only be read needs none of it, and where it cannot be read, the log becomes one:
+// to append without that knowledge might append twice.
+func (p *opener) recoverProducers() {
 	ps := &p.l.producers
 	had := p.names[producersNames[0]] || p.names[producersNames[1]] || p.marked && p.mark.knows
 	if !had || p.broken != nil || sched.Planted("forget-producers") {
-		return nil
+		return
 	}
 	ps.table = newProducerTable(ps.bound, p.l.opt.Clock)
 	s, err := p.newestSnapshot()
 	if err != nil {
-		return err
+		p.breaks(err)
+		return
 	}
+	var base uint64
+	var at spot
 	if s != nil {
 		ps.table.load(s)
 		ps.stored = s.at.off
 		ps.there.Store(true)
-		return p.replay(s.base, s.at.spot)
+		base, at = s.base, s.at.spot
+	} else {
+		base, at = p.lookBack()
+		p.tell(producersName, fmt.Sprintf("no copy is good; made anew from the batches from offset %d on: what producers appended before is not known "+
+			"any more, and a batch of theirs that is sent again would be appended twice", at.off))
 	}
-	base, at := p.lookBack()
-	p.tell(producersName, fmt.Sprintf("no copy is good; made anew from the batches from offset %d on: what producers appended before is not known "+
-		"any more, and a batch of theirs that is sent again would be appended twice", at.off))
-	return p.replay(base, at)
+	if err := p.replay(base, at); err != nil {
+		p.breaks(err)
+	}
 }
 
-// newestSnapshot reads both copies. One that is not good is the next to be written. Nil: there is none.
+// newestSnapshot reads both copies. One that is not good is the next to be written. Nil: there is none. What could not be
+// read may be good: that is an error, unless the other one is.
 func (p *opener) newestSnapshot() (newest *snapshot, err error) {
 	ps := &p.l.producers
+	var unread error
 	for i := range producersNames {
 		s, err := loadSnapshot(p.l.fs, ByOpen, p.l.dir, i)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
-		case errors.Is(err, errDamaged):
-			p.tell(producersNames[i], "it is damaged; the other copy is looked for")
-			continue
 		case err != nil:
-			return nil, err
+			p.tell(producersNames[i], fmt.Sprintf("%v; the other copy is looked for", err))
+			if !errors.Is(err, errDamaged) {
+				unread = fmt.Errorf("%w; the log is read only until a restart finds this mended", err)
+			}
+			continue
 		}
 		if ok, err := p.about(s); err != nil {
-			return nil, err
+			return nil, p.unknowing(s.base, err)
 		} else if !ok {
 			p.tell(producersNames[i], "it is not about the log as it is now; the other copy is looked for")
 			continue
@@ -60,6 +71,9 @@ func (p *opener) newestSnapshot() (newest *snapshot, err error) {
 		if newest == nil || s.at.off > newest.at.off {
 			newest, ps.turn = s, 1-i
 		}
+	}
+	if newest == nil {
+		return nil, unread
 	}
 	return newest, nil
 }
@@ -91,9 +105,25 @@ func (p *opener) about(s *snapshot) (bool, error) {
 			ok = err == nil && h.CRC == s.at.crc && h.Next() == s.at.off && s.at.last+int64(h.Size) == s.at.pos
 			return nil
 		})
-		return ok, err
+		return ok || err == nil && p.repaired(s), err
 	}
-	return false, nil
+	return p.repaired(s), nil
+}
+
+// repaired tells whether the snapshot may be right although the batch in front of it is not where it was, as a repair has
+// made the segment anew and declared a gap. Then it is about the same offset, which is to be looked for from the start of a
+// segment on.
+func (p *opener) repaired(s *snapshot) bool {
+	if !slices.ContainsFunc(p.l.gaps, func(g Gap) bool { return g.From < s.at.off && s.base < g.Next }) {
+		return false
+	}
+	for _, seg := range p.named {
+		if seg.base <= s.at.off {
+			s.base = seg.base
+		}
+	}
+	s.at.pos, s.at.last = 0, 0
+	return true
 }
 
 // lookBack is where to begin without a snapshot: a few segments before the end; or, if the last one is longer than that,
@@ -116,12 +146,12 @@ func (p *opener) lookBack() (base uint64, at spot) {
 	return base, at
 }
 
-// replay takes up the batches from a spot in the segment of that base to the log's end.
+// replay takes up the batches from an offset on, which is at that position in the segment of that base, or behind it.
 func (p *opener) replay(base uint64, at spot) error {
 	ps := &p.l.producers
 	for i, s := range p.named {
 		from := spot{0, s.base}
-		if s.base == base {
+		if s.base == base && at.pos > 0 {
 			from = at
 		}
 		if i+1 < len(p.named) && p.named[i+1].base <= at.off || s.end.Load() <= at.off {
@@ -131,10 +161,10 @@ func (p *opener) replay(base uint64, at spot) error {
 		end := tail{spot: from}
 		err := p.look(s, func(w *window) error {
 			w.limit = size
-			return p.sequences(w, &end)
+			return p.sequences(w, &end, at.off)
 		})
 		if err != nil {
-			return fmt.Errorf("read %s for what is known of the producers: %w", p.l.path(segmentName(s.base)), err)
+			return p.unknowing(s.base, err)
 		}
 		p.rec.Replayed += end.pos - from.pos
 		if end.pos < size {
@@ -146,8 +176,13 @@ func (p *opener) replay(base uint64, at spot) error {
 	return nil
 }
 
-// sequences takes up the batches from t on, and leaves it at the first that is not good.
-func (p *opener) sequences(w *window, t *tail) error {
+func (p *opener) unknowing(base uint64, err error) error {
+	return fmt.Errorf("read %s for what is known of the producers: %w; the log is read only until a restart finds this mended",
+		p.l.path(segmentName(base)), err)
+}
+
+// sequences takes up the batches from t on, but for those before an offset, and leaves t at the first that is not good.
+func (p *opener) sequences(w *window, t *tail, from uint64) error {
 	table := p.l.producers.table
 	now := table.now()
 	for t.pos < w.limit {
@@ -158,7 +193,7 @@ func (p *opener) sequences(w *window, t *tail) error {
 		if err != nil {
 			return err
 		}
-		if s, ok := sequenceOf(h); ok {
+		if s, ok := sequenceOf(h); ok && h.BaseOffset >= from {
 			table.note(s, h.BaseOffset, now)
 		}
 		t.step(h)

@@ -76,7 +76,20 @@ func (c *logCheck) load() (k knownLog) {
 		k.gaps, err = loadGaps(c.fs, ByTool, c.l.dir)
 		return err
 	})
+	c.producers()
 	return k
+}
+
+// producers looks at both copies of what is known of the producers. Each is whole at any moment, as it gets its name last.
+func (c *logCheck) producers() {
+	for i, name := range producersNames {
+		_, err := loadSnapshot(c.fs, ByTool, c.l.dir, i)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		c.tell(Finding{Severity: Problem, File: name, Pos: -1, What: fmt.Sprint(err),
+			Do: "harmless while the other copy is good; if neither is, the next start makes them anew from the log's last batches, and tells what it does not know"})
+	}
 }
 
 // small looks at both copies of a file, and at what it says.

@@ -66,6 +66,7 @@ func TestE5SequencesAreAppendedOnce(t *testing.T) {
 		{7, 0, 0, 2, fmt.Sprintf(due, 7, 0)}, // the sixth
 		{7, 1, 7, 1, fmt.Sprintf(due, 0, 0)},
 		{7, 1, 0, 1, "OK first=8 next=9 ack=written synced=*"},
+		{7, 1, 6, 1, fmt.Sprintf(due, 1, 1)}, // it was one of the epoch before
 		{7, 0, 7, 1, "ERR FENCED epoch=1 - nothing was appended: *"},
 		{7, 0, 6, 1, "ERR FENCED epoch=1 - nothing was appended: *"},
 		{7, 1, 0, 1, "OK first=8 next=9 ack=written synced=*"},
