@@ -165,6 +165,8 @@ var ratios = []ratio{
 	{"W8 1,000 followers", "seconds to the p99 of delivery", true, 0, seconds("W8 1,000 followers", p99)},
 	{"W8 1,000 followers", "seconds to the p99 of the ack", true, 0, seconds("W8 1,000 followers, ack", p99)},
 	{"W6 replay", "p99.9 to the turns without", true, 1.5, against("W6 replay", p999, "W6 replay, none", "sluice")},
+	{"an echo", "the same for it, beside the same replay", true, 0, between("W6 replay, echo", "raw", p999, "W6 replay, none", "sluice")},
+	{"W6 replay", "p99.9 of the median turn to an echo's, beside the same replay", true, 1.5, between("W6 replay", "sluice", named(medianTurn), "W6 replay, echo", "raw")},
 	{"bare pipeline", "the same for it, beside raw sendfile", true, 0, between("W6 replay", "raw", p999, "W6 replay, none", "raw")},
 	{"W11 written, one", "p50 to Kafka", true, 0, toKafka("written, one", p50)},
 	{"W11 written, one", "p99 to Kafka", true, 0.25, toKafka("written, one", p99)},

@@ -114,6 +114,22 @@ func diskReadsOf(pid int) (int64, error) {
 	return values["read_bytes"], err
 }
 
+// stolenTime is how long the machine's processors, all together, were not given to it since it started; 0 where nobody
+// says so.
+func stolenTime() time.Duration {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	fields := strings.Fields(line) // cpu user nice system idle iowait irq softirq steal, in hundredths of a second
+	if len(fields) < 9 {
+		return 0
+	}
+	n, _ := strconv.ParseInt(fields[8], 10, 64) // what is no number counts as none
+	return time.Duration(n) * 10 * time.Millisecond
+}
+
 // procValues are the lines "name: number" of a file in /proc.
 func procValues(pid int, file string) (map[string]int64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))

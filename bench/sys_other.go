@@ -53,6 +53,8 @@ func residentOf(int) (now, most int64, err error) { return 0, 0, nil }
 
 func diskReadsOf(int) (int64, error) { return 0, nil }
 
+func stolenTime() time.Duration { return 0 }
+
 func openFilesOf(int) (int, error) { return 0, nil }
 
 // drain takes n bytes off a connection.
