@@ -39,6 +39,11 @@ func (r remarks) noteBoth(place, what string) {
 	r.note(place, what)
 }
 
+const idAndName = "a topic's id and its name"
+
+// changedBatch is any of those that have names in parts, or none.
+const changedBatch = "changed"
+
 const namedTwice = "named twice"
 
 // remarksOf says what is special in a frame that is not malformed, be it made so or changed.
@@ -83,7 +88,7 @@ func (r remarks) produce(h kafka.Header) {
 		panic("BUG: " + err.Error())
 	}
 	for p := (kafka.ProducePartition{}); req.Next(&p); {
-		r.note(placeOf(string(p.Topic), p.Index), "changed")
+		r.note(placeOf(string(p.Topic), p.Index), changedBatch)
 	}
 	if req.Acks == 0 {
 		r[""] = "acks=0"
@@ -122,7 +127,7 @@ func (r remarks) epochEnds(req *kmsg.OffsetForLeaderEpochRequest) {
 			switch {
 			case req.ReplicaID >= 0:
 				what = "replica"
-			case p.LeaderEpoch < 0:
+			case what == "" && p.LeaderEpoch < 0:
 				what = "end of epoch -1"
 			}
 			r.note(placeOf(t.Topic, p.Partition), what)
@@ -133,8 +138,14 @@ func (r remarks) epochEnds(req *kmsg.OffsetForLeaderEpochRequest) {
 func (r remarks) admin(req kmsg.Request) {
 	switch req := req.(type) {
 	case *kmsg.MetadataRequest:
+		if req.Version == 0 && len(req.Topics) == 0 {
+			r[""] = "all topics, in version 0"
+		}
 		for _, t := range req.Topics {
 			r.noteBoth(placeOfTopic(t.Topic), "")
+			if t.TopicID != ([16]byte{}) && t.Topic != nil {
+				r[""] = idAndName
+			}
 		}
 	case *kmsg.CreateTopicsRequest:
 		for _, t := range req.Topics {
@@ -151,6 +162,9 @@ func (r remarks) admin(req kmsg.Request) {
 	case *kmsg.DeleteTopicsRequest:
 		for _, t := range req.Topics {
 			r.noteBoth(placeOfTopic(t.Topic), "")
+			if t.TopicID != ([16]byte{}) && t.Topic != nil {
+				r[""] = idAndName
+			}
 		}
 		for _, name := range req.TopicNames {
 			r.noteBoth(placeOfTopic(&name), "")

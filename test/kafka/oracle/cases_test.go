@@ -12,6 +12,7 @@ import (
 type request struct {
 	key     kafka.Key
 	version int16
+	byID    bool    // topics are named by ids
 	parts   remarks // of a Produce: what is special about the records
 	make    func(ids map[string][16]byte) kmsg.Request
 }
@@ -110,7 +111,7 @@ func fetch(rng *rand.Rand) request {
 		}
 		seen[p.Partition] = true
 	}
-	return request{key: kafka.Fetch, version: v, make: func(ids map[string][16]byte) kmsg.Request {
+	return request{key: kafka.Fetch, version: v, byID: v >= 13, make: func(ids map[string][16]byte) kmsg.Request {
 		req, t := *req, t
 		t.TopicID = idOf(ids, name)
 		req.Topics = []kmsg.FetchRequestTopic{t}
@@ -157,7 +158,7 @@ func metadata(rng *rand.Rand) request {
 	names := []string{topic(rng, "produce"), topic(rng, "fetch")}[:rng.IntN(3)]
 	byID := v >= 12 && rng.IntN(2) == 0
 	auto := rng.IntN(2) == 0
-	return request{key: kafka.Metadata, version: v, make: func(ids map[string][16]byte) kmsg.Request {
+	return request{key: kafka.Metadata, version: v, byID: byID, make: func(ids map[string][16]byte) kmsg.Request {
 		req := kmsg.NewPtrMetadataRequest()
 		req.Version, req.AllowAutoTopicCreation = v, auto
 		for _, name := range names {

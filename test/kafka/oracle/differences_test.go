@@ -19,17 +19,79 @@ type difference struct {
 }
 
 const (
-	cutOff       = "kfake does not look at the end of a request, and takes null for an empty array; Apache Kafka closes the connection, as we do"
-	notOne       = "what is not one whole batch of magic 2 is INVALID_RECORD in Apache Kafka since 2.1, which clients give up on; CORRUPT_MESSAGE they send again, some for ever"
-	unseen       = "kfake does not look at that"
-	transactions = "transactions are not there yet; to a client that wants them this is said at once"
-	twice        = "a partition that is named twice: we carry out both, in order"
+	loose     = "kfake does not look for bytes behind the last field, and takes null for an empty array; we close the connection, as for any malformed frame"
+	giveUp    = "Apache Kafka: INVALID_RECORD too. Clients give up on it; CORRUPT_MESSAGE they send again"
+	unseen    = "kfake does not look at it"
+	inRecords = "kfake does not look at the records; nobody could read the batch"
+	belowNone = "we take it for none, as -1; no client sends it"
+	sequences = "the epoch before that was refused, as its first sequence number was not 0; kfake has taken it over all the same"
 )
 
+// differences, in the order of the table; the first that fits counts.
 var differences = []difference{
-	{anyKey, "goes on behind its last field", "closed", anything, cutOff},
-	{anyKey, "has null for an array", "closed", anything, cutOff},
-	{anyKey, "has null for a string", "closed", anything, cutOff},
+	{anyKey, "goes on behind its last field", "closed", anything, loose},
+	{anyKey, "has null for an array", "closed", anything, loose},
+	{anyKey, "has null for a string", "closed", anything, loose},
+
+	{kafka.Produce, "acks=0", "closed", "no answer", "a partition was refused: the end of the connection is all that can tell; Apache Kafka: the same"},
+	{kafka.Produce, namedTwice, anything, "nothing", "we carry out both, in order, and answer both; kfake answers one"},
+	{kafka.Produce, "null", "INVALID_RECORD", "CORRUPT_MESSAGE", giveUp},
+	{kafka.Produce, "empty", "INVALID_RECORD", "CORRUPT_MESSAGE", giveUp},
+	{kafka.Produce, "cut off", "INVALID_RECORD", "CORRUPT_MESSAGE", giveUp},
+	{kafka.Produce, "two batches", "INVALID_RECORD", "CORRUPT_MESSAGE", giveUp},
+	{kafka.Produce, "left over", "INVALID_RECORD", "CORRUPT_MESSAGE", "Apache Kafka cuts it off without a word; no client sends it"},
+	{kafka.Produce, "magic", "INVALID_RECORD", "CORRUPT_MESSAGE", giveUp},
+	{kafka.Produce, "base offset", "INVALID_RECORD", "CORRUPT_MESSAGE", giveUp},
+	{kafka.Produce, "count", "INVALID_RECORD", "CORRUPT_MESSAGE", giveUp},
+	{kafka.Produce, "count 0", "INVALID_RECORD", "NONE", "kfake takes a batch of no records; Apache Kafka: INVALID_RECORD too"},
+	{kafka.Produce, "count and delta", "INVALID_RECORD", "NONE", inRecords},
+	{kafka.Produce, "record", "INVALID_RECORD", "NONE", inRecords},
+	{kafka.Produce, "unknown attribute", "INVALID_RECORD", "NONE", "kfake and Apache Kafka do not look at it; what it will mean is not known"},
+	{kafka.Produce, "no sequence", "INVALID_RECORD", "NONE", unseen + "; Apache Kafka: INVALID_RECORD too"},
+	{kafka.Produce, "early zstd", "UNSUPPORTED_COMPRESSION_TYPE", "NONE", unseen + "; Apache Kafka: as we"},
+	{kafka.Produce, "codec", "UNSUPPORTED_COMPRESSION_TYPE", "CORRUPT_MESSAGE", "it is unknown, not damaged; Apache Kafka: UNKNOWN_SERVER_ERROR"},
+	{kafka.Produce, "time type", "INVALID_TIMESTAMP", "NONE", "the server sets it, the client does not; Apache Kafka clears the bit, and we store what was sent or nothing"},
+	{kafka.Produce, "transactional", "INVALID_TXN_STATE", "INVALID_PRODUCER_ID_MAPPING", "there is no transaction that it could belong to"},
+	{kafka.Produce, changedBatch, "INVALID_RECORD", anything, "one of the above"},
+	{kafka.Produce, changedBatch, "UNSUPPORTED_COMPRESSION_TYPE", anything, "one of the above"},
+	{kafka.Produce, changedBatch, "INVALID_TIMESTAMP", "NONE", "one of the above"},
+	{kafka.Produce, changedBatch, "INVALID_TXN_STATE", "INVALID_PRODUCER_ID_MAPPING", "one of the above"},
+	{kafka.Produce, "behind a refused epoch", "NONE", "INVALID_PRODUCER_EPOCH", sequences},
+	{kafka.Produce, "behind a refused epoch", "OUT_OF_ORDER_SEQUENCE_NUMBER", "INVALID_PRODUCER_EPOCH", sequences},
+
+	{kafka.Fetch, "", anything, "nothing", "kfake leaves out the partitions behind the one that fills the answer; clients expect all that they asked for"},
+	{kafka.Fetch, namedTwice, anything, "nothing", "the same"},
+	{kafka.Fetch, "epoch below -1", anything, "FENCED_LEADER_EPOCH", belowNone},
+	{kafka.Fetch, "epoch below -1", anything, "nothing", "the same"},
+	{kafka.Fetch, "session", anything, "FETCH_SESSION_ID_NOT_FOUND", "there are no sessions: each fetch is carried out in full"},
+	{kafka.Fetch, "session", anything, "nothing", "the same"},
+
+	{kafka.ListOffsets, namedTwice, anything, "INVALID_REQUEST", "we answer both; Apache Kafka: INVALID_REQUEST too"},
+	{kafka.ListOffsets, namedTwice, anything, "nothing", "the same"},
+	{kafka.ListOffsets, anything, anything, "UNSUPPORTED_VERSION", "two things are wrong, the partition or its epoch and the time, and kfake looks at the time first"},
+	{kafka.ListOffsets, "epoch below -1", anything, "FENCED_LEADER_EPOCH", belowNone},
+	{kafka.ListOffsets, "epoch below -1", anything, "nothing", "the same"},
+	{kafka.OffsetForLeaderEpoch, "epoch below -1", anything, "FENCED_LEADER_EPOCH", belowNone},
+	{kafka.ListOffsets, "epoch below -1", anything, "nothing", "the same"},
+	{kafka.OffsetForLeaderEpoch, "epoch below -1", anything, "nothing", "the same"},
+	{kafka.OffsetForLeaderEpoch, "replica", anything, "nothing", "the same"},
+	{kafka.OffsetForLeaderEpoch, "end of epoch -1", "-1", "0", "no record has that epoch; Apache Kafka: -1 too"},
+	{kafka.OffsetForLeaderEpoch, "replica", anything, "UNKNOWN_SERVER_ERROR", "there are no replicas, and who claims to be one is answered as a consumer"},
+
+	{kafka.Metadata, "", "INVALID_TOPIC_EXCEPTION", "UNKNOWN_TOPIC_OR_PARTITION", "no topic can have that name; Apache Kafka: as we"},
+	{kafka.Metadata, "all topics, in version 0", anything, "nothing", "no topics meant all of them then, and kfake forgot"},
+	{kafka.Metadata, idAndName, anything, anything, "we go by the name, and kfake by the id; no client gives both"},
+	{kafka.CreateTopics, anything, "INVALID_TOPIC_EXCEPTION", anything, "no topic can have that name; kfake takes any; Apache Kafka: as we"},
+	{kafka.CreateTopics, "partitions -2", anything, "NONE", "kfake takes any negative number for its default; Apache Kafka: as we"},
+	{kafka.CreateTopics, "replicas 0 or -2", "INVALID_REPLICATION_FACTOR", anything, "kfake takes any negative number for its default, and 0 for none; Apache Kafka: as we"},
+	{kafka.CreatePartitions, "as many as there are", "INVALID_PARTITIONS", anything, "nothing would be done; Apache Kafka: as we"},
+	{kafka.DeleteTopics, namedTwice, anything, "INVALID_REQUEST", "we answer once"},
+	{kafka.DeleteTopics, namedTwice, "INVALID_REQUEST", anything, "kfake takes the topic away; Apache Kafka: as we"},
+	{kafka.DeleteTopics, idAndName, anything, "INVALID_REQUEST", "kfake refuses all topics of the request for it, as Apache Kafka does; we that one"},
+	{kafka.DescribeConfigs, namedTwice, "nothing", anything, "we answer once"},
+	{kafka.InitProducerID, "transactional", "INVALID_REQUEST", anything, "transactions are not there yet, and a client that wants them is told so"},
+	{kafka.ApiVersions, "client's name", "NONE", "INVALID_REQUEST", "it begins or ends with a dash; who calls itself what is no reason to send a client away"},
+	{kafka.ApiVersions, "malformed", "closed", "answered", "the header ends early, and kfake reads nothing behind it"},
 }
 
 // explain finds the line for a difference, or nil.

@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ type peer struct {
 func startPeers(t *testing.T) (ours, theirs *peer) {
 	size := strconv.Itoa(largest)
 	s := sluicetest.StartWith(t, sluicetest.Options{Quiet: true, Settings: map[string]string{"auto_create": "false", "topic.max.message.bytes": size}})
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{"message.max.bytes": size}))
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.DefaultNumPartitions(1), kfake.BrokerConfigs(map[string]string{"message.max.bytes": size}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,10 +237,9 @@ func (p *peer) label(v reflect.Value) string {
 	}
 	if f := v.FieldByName("TopicID"); f.IsValid() {
 		id := f.Interface().([16]byte)
-		if name := p.names[id]; name != "" {
-			return name
+		if id != ([16]byte{}) {
+			return cmp.Or(p.names[id], "id")
 		}
-		return "id"
 	}
 	return "?"
 }
