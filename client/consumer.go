@@ -170,7 +170,7 @@ func (c *Consumer) piece(p *piece, left *int64, yield func(Record, error) bool) 
 	}
 	c.end = p.end
 	for b := p.b; len(b) > 0; {
-		h, err := c.open(b)
+		h, err := c.open(b, p.next)
 		if err != nil {
 			return false, err
 		}
@@ -185,15 +185,15 @@ func (c *Consumer) piece(p *piece, left *int64, yield func(Record, error) bool) 
 	return true, nil
 }
 
-// open proves the batch at the front of b and makes it ready to be read. Nothing checks bytes between the server's disk
-// and here but this.
-func (c *Consumer) open(b []byte) (batch.Header, error) {
-	h, err := batch.ParseHeader(b)
-	if err != nil {
-		return h, protocolError("behind offset %d: %v", c.pos, err)
+// open proves the batch at the front of b, whose batches end at next, and makes it ready to be read. Nothing checks bytes
+// between the server's disk and here but this.
+func (c *Consumer) open(b []byte, next uint64) (batch.Header, error) {
+	if c.pos >= next {
+		return batch.Header{}, protocolError("behind offset %d, where the answer says that it ends, it has %d bytes", next, len(b))
 	}
-	if h.Size > len(b) || h.BaseOffset > c.pos || h.Next() <= c.pos {
-		return h, protocolError("offset %d was due, the batch has %d to %d in %d of %d bytes", c.pos, h.BaseOffset, h.Next(), len(b), h.Size)
+	h, err := batch.ParseHeader(b)
+	if err != nil || !c.due(h, b, next) {
+		return h, c.misplaced(h, b, next, err)
 	}
 	if _, err = batch.Verify(b[:h.Size]); err == nil {
 		err = c.reader.Reset(b[:h.Size], c.opt.MaxDecoded)
@@ -202,6 +202,45 @@ func (c *Consumer) open(b []byte) (batch.Header, error) {
 		return h, c.damaged(h, err)
 	}
 	return h, nil
+}
+
+// due tells whether the batch at the front of b is the one that holds the position. Its base is not in its checksum: only
+// its neighbours show that it is right, where they are here.
+func (c *Consumer) due(h batch.Header, b []byte, next uint64) bool {
+	if h.Size > len(b) || h.BaseOffset > c.pos || h.Next() <= c.pos {
+		return false
+	}
+	return h.BaseOffset == c.pos || h.Next() == behind(h, b, next)
+}
+
+// behind is where the records behind the batch at the front of b begin: h's own end, if that cannot be told.
+func behind(h batch.Header, b []byte, next uint64) uint64 {
+	if h.Size == len(b) {
+		return next
+	}
+	if g, err := batch.ParseHeader(b[h.Size:]); err == nil {
+		return g.BaseOffset
+	}
+	return h.Next()
+}
+
+// misplaced makes the error of a header that is damaged, with the next place where the answer goes on for sure: at this
+// batch, which only comes too late; at the one behind it; or not before its end.
+func (c *Consumer) misplaced(h batch.Header, b []byte, next uint64, err error) error {
+	on := next
+	if err == nil {
+		err = fmt.Errorf("offset %d was due, the batch has %d to %d in %d of %d bytes", c.pos, h.BaseOffset, h.Next(), len(b), h.Size)
+		if h.Size <= len(b) {
+			_, bad := batch.Verify(b[:h.Size])
+			switch at := behind(h, b, next); {
+			case bad == nil && h.BaseOffset > c.pos && h.Next() == at && at <= next:
+				on = h.BaseOffset
+			case at > c.pos && at < next:
+				on = at
+			}
+		}
+	}
+	return &CorruptError{Err: Error{Op: "fetch", Topic: c.topic, Code: Corrupt, Text: err.Error()}, From: c.pos, Next: on}
 }
 
 // damaged makes the error of a batch that arrived, and can't be read.

@@ -272,7 +272,7 @@ func (f *fetcher) body(p *piece, n int) error {
 	ahead := f.askAhead(n)
 	err := f.k.payload(p.b)
 	if err == nil && n > 0 {
-		f.epoch, err = lastEpoch(p.b)
+		f.epoch = lastEpoch(p.b)
 	}
 	if err != nil {
 		f.next, p.b = p.from, nil
@@ -293,15 +293,15 @@ func (f *fetcher) askAhead(n int) error {
 	return f.ask()
 }
 
-// lastEpoch is the epoch of the last of the batches in b.
-func lastEpoch(b []byte) (int64, error) {
+// lastEpoch is the epoch of the last of the batches in b; -1, if they are damaged, which the loop will find.
+func lastEpoch(b []byte) int64 {
 	for {
 		h, err := batch.ParseHeader(b)
 		if err != nil || h.Size > len(b) {
-			return 0, protocolError("the bytes of a DATA are no whole batches")
+			return -1
 		}
 		if b = b[h.Size:]; len(b) == 0 {
-			return int64(h.Epoch), nil
+			return int64(h.Epoch)
 		}
 	}
 }
