@@ -33,8 +33,9 @@ func newAppend() *cobra.Command {
 the record; a last line without one is a record, too.
 
 Batches go out one at a time, each behind the answer to the one before, so that the log holds a
-prefix of the input at every moment, whatever fails. If the connection is lost, the outcome of the
-last batch is unknown, and append ends and says so: run it again with --resume and the same input.
+prefix of the input at every moment, whatever fails. If the connection is lost, append connects again
+for up to ten seconds and goes on, with no line left out and none twice. If that fails, the outcome of
+the last batch is unknown, and append ends and says so: run it again with --resume and the same input.
 --resume asks the log how many records it has, skips that many lines, and goes on behind them. It is
 exact as long as nothing else appends to that log, from its first record on.`,
 		Example: `  sluice append access /var/log/nginx/access.log
