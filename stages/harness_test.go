@@ -77,7 +77,7 @@ func startOn(fs disk.FS, conf Config, log *zap.Logger) (*Server, error) {
 	return startShowing(fs, conf, log, nil)
 }
 
-func testLogger(t *testing.T) *zap.Logger {
+func testLogger(t testing.TB) *zap.Logger {
 	return zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel))
 }
 

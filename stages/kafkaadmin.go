@@ -54,6 +54,9 @@ func (r *responder) apiVersions(req *kmsg.ApiVersionsRequest) kmsg.Response {
 	case req.Version >= 5 && req.ClusterID != nil && (*req.ClusterID != r.c.srv.store.ClusterID() || req.NodeID != kafkaNode):
 		resp.ErrorCode = int16(kafka.RebootstrapRequired) // it believes to talk to another server, which was at this address before
 	}
+	if resp.ErrorCode != 0 {
+		r.c.srv.stats.kafka.failed(kafka.ApiVersions, kafka.Code(resp.ErrorCode))
+	}
 	return resp
 }
 
@@ -101,6 +104,7 @@ func (r *responder) topicMetadata(ask *kmsg.MetadataRequestTopic, version int16,
 	if t != nil {
 		return metadataOf(t)
 	}
+	r.c.srv.stats.kafka.failed(kafka.Metadata, code)
 	m := kmsg.NewMetadataResponseTopic()
 	m.Topic, m.TopicID, m.ErrorCode = ask.Topic, ask.TopicID, int16(code)
 	return m

@@ -162,7 +162,7 @@ func (r *responder) describeConfigs(req *kmsg.DescribeConfigsRequest) kmsg.Respo
 		answer := kmsg.NewDescribeConfigsResponseResource()
 		answer.ResourceType, answer.ResourceName = ask.ResourceType, ask.ResourceName
 		configs, e := r.configsOf(ask)
-		answer.ErrorCode, answer.ErrorMessage = e.fields()
+		answer.ErrorCode, answer.ErrorMessage = r.fields(kafka.DescribeConfigs, e)
 		for _, c := range configs {
 			if len(ask.ConfigNames) > 0 && !slices.Contains(ask.ConfigNames, c.Name) {
 				continue
@@ -187,7 +187,7 @@ func (r *responder) configsOf(ask *kmsg.DescribeConfigsRequestResource) ([]kmsg.
 		if t := r.c.srv.catalog.all()[name]; t != nil {
 			return topicConfigs(r.c.srv, t), nil
 		}
-		return nil, adminError(noTopic([]byte(name), 0))
+		return nil, unknownTopic(name)
 	case kmsg.ConfigResourceTypeBroker:
 		switch name {
 		case strconv.Itoa(kafkaNode):

@@ -36,7 +36,7 @@ func (r *responder) createTopics(req *kmsg.CreateTopicsRequest) kmsg.Response {
 				answer.Configs = createdConfigs(r.c.srv, made)
 			}
 		}
-		answer.ErrorCode, answer.ErrorMessage = e.fields()
+		answer.ErrorCode, answer.ErrorMessage = r.fields(kafka.CreateTopics, e)
 		resp.Topics = append(resp.Topics, answer)
 	}
 	return resp
@@ -119,7 +119,7 @@ func (r *responder) createPartitions(req *kmsg.CreatePartitionsRequest) kmsg.Res
 		}
 		answer := kmsg.NewCreatePartitionsResponseTopic()
 		answer.Topic = ask.Topic
-		answer.ErrorCode, answer.ErrorMessage = e.fields()
+		answer.ErrorCode, answer.ErrorMessage = r.fields(kafka.CreatePartitions, e)
 		resp.Topics = append(resp.Topics, answer)
 	}
 	return resp
@@ -128,7 +128,7 @@ func (r *responder) createPartitions(req *kmsg.CreatePartitionsRequest) kmsg.Res
 func (r *responder) growTopic(ask *kmsg.CreatePartitionsRequestTopic, dry bool) *kafkaError {
 	t := r.c.srv.catalog.all()[ask.Topic]
 	if t == nil {
-		return adminError(noTopic([]byte(ask.Topic), 0))
+		return unknownTopic(ask.Topic)
 	}
 	more := int(ask.Count) - len(t.parts)
 	switch {
@@ -166,7 +166,7 @@ func (r *responder) deleteTopics(req *kmsg.DeleteTopicsRequest) kmsg.Response {
 		if e == nil {
 			e = r.deleteTopic(&answer)
 		}
-		answer.ErrorCode, answer.ErrorMessage = e.fields()
+		answer.ErrorCode, answer.ErrorMessage = r.fields(kafka.DeleteTopics, e)
 		resp.Topics = append(resp.Topics, answer)
 	}
 	return resp
@@ -181,7 +181,7 @@ func (r *responder) deleteTopic(answer *kmsg.DeleteTopicsResponseTopic) *kafkaEr
 		return &kafkaError{kafka.InvalidRequest, "name the topic, or its id: one of them"}
 	case answer.Topic != nil:
 		if t = r.c.srv.catalog.all()[*answer.Topic]; t == nil {
-			return adminError(noTopic([]byte(*answer.Topic), 0))
+			return unknownTopic(*answer.Topic)
 		}
 	default:
 		if t = r.c.srv.catalog.byID(id); t == nil {
@@ -231,12 +231,17 @@ func (o *occurrences) twice(name string) *kafkaError {
 	return &kafkaError{kafka.InvalidRequest, "the request names this topic more than once"}
 }
 
-// fields are the error as answers hold it; nil: there is none.
-func (e *kafkaError) fields() (code int16, message *string) {
+// fields are the error as answers hold it, and counts it; nil: there is none.
+func (r *responder) fields(key kafka.Key, e *kafkaError) (code int16, message *string) {
 	if e == nil {
 		return 0, nil
 	}
+	r.c.srv.stats.kafka.failed(key, e.code)
 	return int16(e.code), &e.text
+}
+
+func unknownTopic(name string) *kafkaError {
+	return &kafkaError{kafka.UnknownTopicOrPartition, "there is no topic " + name}
 }
 
 // adminError is kafkaErrorOf for what changes topics: a limit that is reached there will not

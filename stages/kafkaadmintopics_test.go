@@ -113,6 +113,9 @@ func TestKafkaCreateTopics(t *testing.T) {
 			t.Errorf("%s: %+v; want %d partitions", k.name, got, k.partitions)
 		}
 	}
+	if counted := s.stats.kafka.snapshot(); counted.Errors["CreateTopics"] != 24 || counted.Codes["INVALID_CONFIG"] != 8 {
+		t.Errorf("counted are %v, %v", counted.Errors, counted.Codes)
+	}
 	if conf := s.catalog.all()["never"].conf; conf.Flush != Forever {
 		t.Errorf("flush.ms is %v", conf.Flush)
 	}
