@@ -39,12 +39,13 @@ func (r remarks) noteBoth(place, what string) {
 	r.note(place, what)
 }
 
-const idAndName = "a topic's id and its name"
-
-// changedBatch is any of those that have names in parts, or none.
-const changedBatch = "changed"
-
-const namedTwice = "named twice"
+const (
+	namedTwice   = "named twice"
+	idAndName    = "a topic's id and its name"
+	lastFetched  = "last fetched epoch"
+	refusedEpoch = "behind a refused epoch"
+	changedBatch = "bytes of a batch" // any of those that have names in parts, or none
+)
 
 // remarksOf says what is special in a frame that is not malformed, be it made so or changed.
 func remarksOf(h kafka.Header, names map[[16]byte]string) remarks {
@@ -105,7 +106,16 @@ func (r remarks) fetch(h kafka.Header, names map[[16]byte]string) {
 		if p.ID != ([16]byte{}) {
 			name = cmp.Or(names[p.ID], "id")
 		}
-		r.note(placeOf(name, p.Index), epochs(p.LeaderEpoch))
+		what := epochs(p.LeaderEpoch)
+		if what == "" && p.LastFetchedEpoch >= 0 {
+			what = lastFetched
+		}
+		r.note(placeOf(name, p.Index), what)
+	}
+	for place, what := range r {
+		if what == "" && len(r) > 1 {
+			r[place] = "several partitions"
+		}
 	}
 	if req.SessionID != 0 || req.SessionEpoch != -1 {
 		r[""] = "session"

@@ -104,8 +104,9 @@ func fetch(rng *rand.Rand) request {
 		p := kmsg.NewFetchRequestTopicPartition()
 		p.Partition = partition(rng)
 		p.FetchOffset = pick[int64](rng, 0, 0, 1, 3, 5, 6, 30, -1, -2, 1<<40)
-		p.CurrentLeaderEpoch = pick[int32](rng, -1, -1, -1, 0, 1, 9)
+		p.CurrentLeaderEpoch = pick[int32](rng, -1, -1, -1, 0, 1, 9, -2)
 		p.PartitionMaxBytes = pick[int32](rng, 1<<20, 100, 0, -1)
+		p.LastFetchedEpoch = pick[int32](rng, -1, -1, -1, -1, -1, -1, 0, 9)
 		if !seen[p.Partition] || rng.IntN(8) == 0 {
 			t.Partitions = append(t.Partitions, p)
 		}
@@ -135,7 +136,7 @@ func listOffsets(rng *rand.Rand) request {
 		p := kmsg.NewListOffsetsRequestTopicPartition()
 		p.Partition = partition(rng)
 		p.Timestamp = pick[int64](rng, -1, -2, -3, -4, -5, -6, -7, 0, 999, 1000, 1001, 1002, 5000)
-		p.CurrentLeaderEpoch = pick[int32](rng, -1, -1, -1, 0, 1, 9)
+		p.CurrentLeaderEpoch = pick[int32](rng, -1, -1, -1, 0, 1, 9, -2)
 		t.Partitions = append(t.Partitions, p)
 	}
 	req.Topics = append(req.Topics, t)
@@ -144,9 +145,9 @@ func listOffsets(rng *rand.Rand) request {
 
 func epochEnds(rng *rand.Rand) request {
 	req := kmsg.NewPtrOffsetForLeaderEpochRequest()
-	req.ReplicaID = -1
+	req.ReplicaID = pick[int32](rng, -1, -1, -1, -1, -1, 5)
 	p := kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
-	p.Partition, p.CurrentLeaderEpoch, p.LeaderEpoch = partition(rng), pick[int32](rng, -1, -1, 0, 1), pick[int32](rng, -1, 0, 1, 9)
+	p.Partition, p.CurrentLeaderEpoch, p.LeaderEpoch = partition(rng), pick[int32](rng, -1, -1, -1, 0, 0, 1, -2), pick[int32](rng, -1, 0, 1, 9)
 	req.Topics = append(req.Topics, kmsg.OffsetForLeaderEpochRequestTopic{
 		Topic: topic(rng, "fetch"), Partitions: []kmsg.OffsetForLeaderEpochRequestTopicPartition{p},
 	})
