@@ -217,7 +217,7 @@ func boolean(set, help string, field func(*Config) *bool) Setting[Config] {
 
 func level(set, help string, field func(*Config) *text.Ack) Setting[Config] {
 	return Setting[Config]{
-		Name: set, Help: help,
+		Name: set, Help: help, Loss: ackLoss,
 		Get: func(c *Config) string { return field(c).String() },
 		Set: func(c *Config, v string) error { return setAck(field(c), v) },
 	}

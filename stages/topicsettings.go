@@ -13,7 +13,7 @@ func TopicSettings() []Setting[TopicConfig] {
 		count("partitions", "Partitions of the topic.", 1, 1024, func(c *TopicConfig) *int64 { return &c.Partitions }),
 		{
 			Name: "ack", Help: "Ack level of requests that name none: written or synced.",
-			Loss: "written: up to flush.ms (and one tick); synced: nothing that was acknowledged",
+			Loss: ackLoss,
 			Get:  func(c *TopicConfig) string { return c.Ack.String() },
 			Set:  func(c *TopicConfig, v string) error { return setAck(&c.Ack, v) },
 		},
@@ -71,6 +71,9 @@ var topicSettingsLater = []string{
 	"message.timestamp.type", "segment.ms", "retention.ms", "retention.bytes",
 	"retention.records", "retention.segments", "compression.type", "visibility", "replicas", "min.insync.replicas",
 }
+
+// ackLoss is what a power cut may cost because of an ack level.
+const ackLoss = "written: up to flush.ms (and one tick); synced: nothing that was acknowledged"
 
 func setAck(a *text.Ack, v string) error {
 	switch v {
