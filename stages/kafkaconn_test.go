@@ -222,8 +222,19 @@ func TestKafkaStopAnswersWhatItAccepted(t *testing.T) {
 	text := dial(t, s)
 	text.send("CREATE t\n")
 	text.want("OK")
-	c, idle, half := dialKafka(t, s), dialKafka(t, s), dialKafka(t, s)
-	half.write(half.frame(produceRequest(9, 1, toPartition{"t", 0, recordBatch(t, "half")}))[:50])
+	c, idle, half, head := dialKafka(t, s), dialKafka(t, s), dialKafka(t, s), dialKafka(t, s)
+	frame := half.frame(produceRequest(9, 1, toPartition{"t", 0, recordBatch(t, "half")}))
+	half.write(frame[:50])
+	head.write(frame[:5])
+	waitFor(t, func() bool {
+		begun := 0
+		s.conns.each(func(c *conn) {
+			if c.lineSince.Load() != 0 || c.frameSince.Load() != 0 {
+				begun++
+			}
+		})
+		return begun == 2
+	})
 	reqs := slices.Repeat([]kmsg.Request{produceRequest(9, -1, toPartition{"t", 0, recordBatch(t, "x")})}, 30)
 	c.send(reqs...)
 	c.receive(reqs[0])
@@ -241,6 +252,7 @@ func TestKafkaStopAnswersWhatItAccepted(t *testing.T) {
 	c.ended()
 	idle.ended()
 	half.ended()
+	head.ended()
 	if err := <-stopped; err != nil {
 		t.Fatal(err)
 	}
