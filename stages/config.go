@@ -78,7 +78,7 @@ type ConnConfig struct {
 	GroupBytes int64 // neighbouring MSGs stored as one batch, at most
 
 	HeaderTimeout time.Duration // a request's line that has begun must be whole by then
-	FrameTimeout  time.Duration // a payload must be whole by then, or bring frameStep more
+	FrameTimeout  time.Duration // a payload must be whole by then, or bring frameStep more, or one of frameSteps parts
 	WriteTimeout  time.Duration // a client must take some of its answers within it, if any are there
 	IdleTimeout   time.Duration // a client without a request is closed after it; Forever: never
 	PeerTimeout   time.Duration // a client whose machine does not answer is gone after it

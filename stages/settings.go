@@ -64,7 +64,7 @@ func Settings() []Setting[Config] {
 		size("stages.conn.read_bytes", "Read buffer of a busy connection; an idle one has 4 KiB.", 4<<10, 1<<20, func(c *Config) *int64 { return &c.Conn.ReadBytes }),
 		size("stages.conn.group_bytes", "Neighbouring MSGs stored as one batch, at most; 0 stores each on its own.", 0, 1<<20, func(c *Config) *int64 { return &c.Conn.GroupBytes }),
 		span("stages.conn.header_timeout", "A request's line that has begun must be whole by then.", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.HeaderTimeout }),
-		span("stages.conn.frame_timeout", "A payload must be whole by then, or bring 256 KiB more.", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.FrameTimeout }),
+		span("stages.conn.frame_timeout", "A payload or a Kafka request must be whole by then, or bring 256 KiB more (of one above 8 MiB, a part in 32).", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.FrameTimeout }),
 		orWord(span("stages.conn.idle_timeout", "A connection that has no request under way for so long is closed; none: never.", time.Second, 1000*time.Hour, func(c *Config) *time.Duration { return &c.Conn.IdleTimeout }), "none", None, idleTimeout),
 		span("stages.conn.peer_timeout", "A client whose machine answers nothing for so long is gone.", 4*time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.PeerTimeout }),
 		span("stages.conn.write_timeout", "A client that takes none of its answers for so long is closed.", time.Second, time.Hour, func(c *Config) *time.Duration { return &c.Conn.WriteTimeout }),
