@@ -40,6 +40,8 @@ func (r remarks) noteBoth(place, what string) {
 }
 
 const (
+	goesOn       = "bytes behind the last field"
+	nullThere    = "null where it may not be"
 	namedTwice   = "named twice"
 	idAndName    = "a topic's id and its name"
 	lastFetched  = "last fetched epoch"

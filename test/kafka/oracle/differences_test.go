@@ -38,8 +38,8 @@ const (
 
 // differences, in the order of the table; the first that fits counts.
 var differences = []difference{
-	{anyKey, "goes on behind its last field", "closed", anything, loose},
-	{anyKey, "has null for", "closed", anything, loose},
+	{anyKey, goesOn, "closed", anything, loose},
+	{anyKey, nullThere, "closed", anything, loose},
 
 	{kafka.Produce, "acks=0", "closed", "no answer", "a partition was refused: the end of the connection is all that can tell; Apache Kafka: the same"},
 	{kafka.Produce, namedTwice, anything, "nothing", "we carry out both, in order, and answer both; kfake answers one"},

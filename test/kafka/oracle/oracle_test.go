@@ -276,10 +276,11 @@ func (r *referee) finish(t *testing.T) {
 
 // malformed says in which way a frame is.
 func malformed(err error) string {
-	for _, way := range []string{"goes on behind its last field", "has null for"} {
-		if strings.Contains(err.Error(), way) {
-			return way
-		}
+	switch why := err.Error(); {
+	case strings.Contains(why, "goes on behind its last field"):
+		return goesOn
+	case strings.Contains(why, "has null for"):
+		return nullThere
 	}
 	return "malformed"
 }
