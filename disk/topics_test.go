@@ -116,7 +116,7 @@ func TestH3TopicsGetIDs(t *testing.T) {
 // directory, the same id, and every record.
 func TestA1A2A3GrowthAtEveryOperation(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed(), 0))
-	counts := map[string]int{}
+	counts, told := map[string]int{}, 0
 	for k, over := 1, false; !over; k++ {
 		mem := fstest.NewMem()
 		want, id := grown(t, mem)
@@ -129,12 +129,18 @@ func TestA1A2A3GrowthAtEveryOperation(t *testing.T) {
 			must(t, err)
 		}
 		for i, after := range []*fstest.Mem{mem.Kill(), mem.Crash(rng, 0), mem.Crash(rng, .5), mem.Crash(rng, .5), mem.Crash(rng, 1)} {
-			count := wantGrown(t, after, want, id, fmt.Sprintf("stopped at %d, crash %d (SLUICE_SEED=%d)", k, i, seed()))
+			count, uncounted := wantGrown(t, after, want, id, fmt.Sprintf("stopped at %d, crash %d (SLUICE_SEED=%d)", k, i, seed()))
 			counts[count]++
+			if uncounted {
+				told++
+			}
 			if over && count != "4" {
 				t.Fatalf("the growth had succeeded, and behind crash %d the topic has %s partitions", i, count)
 			}
 		}
+	}
+	if told == 0 {
+		t.Error("verify never told of a partition that its topic does not count")
 	}
 	if counts["2"] == 0 || counts["4"] == 0 || len(counts) != 2 {
 		t.Errorf("counts that were found: %v", counts)
@@ -172,10 +178,12 @@ func grow(s *disk.Store, to int) error {
 	return s.ChangeTopic(disk.ByController, "t", map[string]string{"partitions": fmt.Sprint(to), "ack": "synced"})
 }
 
-// wantGrown starts on what a crash left, and returns how many partitions the topic has.
-func wantGrown(t *testing.T, mem *fstest.Mem, want [2][]rec, id disk.TopicID, when string) string {
+// wantGrown starts on what a crash left, and returns how many partitions the topic has, and whether verify told of one
+// that it does not count.
+func wantGrown(t *testing.T, mem *fstest.Mem, want [2][]rec, id disk.TopicID, when string) (count string, uncounted bool) {
 	t.Helper()
 	_, err := disk.Verify(mem, disk.VerifyOptions{}, func(f disk.Finding) {
+		uncounted = uncounted || strings.Contains(f.What, "does not count this partition")
 		if f.Severity == disk.Damage {
 			t.Errorf("%s: %+v", when, f)
 		}
@@ -187,7 +195,7 @@ func wantGrown(t *testing.T, mem *fstest.Mem, want [2][]rec, id disk.TopicID, wh
 	if len(topics) != 1 || topics[0].ID != id || topics[0].Settings["ack"] != "synced" {
 		t.Fatalf("%s: the topics are %v", when, topics)
 	}
-	count := topics[0].Settings["partitions"]
+	count = topics[0].Settings["partitions"]
 	for p := range int(count[0] - '0') {
 		if !exists(t, mem, fmt.Sprintf("topics/t/%d/00000000000000000000.log", p)) {
 			t.Fatalf("%s: partition %d of %s has no segment", when, p, count)
@@ -214,7 +222,7 @@ func wantGrown(t *testing.T, mem *fstest.Mem, want [2][]rec, id disk.TopicID, wh
 		}
 	})
 	must(t, err)
-	return count
+	return count, uncounted
 }
 
 // TestB4B6ChangeTopicFails: a change that fails leaves what was there, now and behind a restart, and can be tried again.
@@ -278,7 +286,7 @@ func TestRemoveLog(t *testing.T) {
 	if exists(t, mem, "topics/t/2") {
 		t.Error("the directory is still there")
 	}
-	if count := wantGrown(t, mem, want, id, "removed"); count != "2" {
+	if count, uncounted := wantGrown(t, mem, want, id, "removed"); count != "2" || uncounted {
 		t.Errorf("%s partitions are left", count)
 	}
 }
