@@ -45,6 +45,28 @@ func topicSettings(t *trial) {
 	}
 }
 
+func partitionsAreAdded(t *trial) {
+	topic, hand, s := t.topic(), t.hand(), t.open()
+	t.must(s.create(topic))
+	rs := t.records("r", 4)
+	t.put(s, topic, 0, rs...)
+	_, err := s.head(topic + "/2")
+	t.mustRefuse(err, "NO_TOPIC")
+	_, err = hand.ask("ALTER %s partitions=3", topic)
+	t.must(err)
+	added := t.records("added", 3)
+	t.put(s, topic+"/2", 0, added...)
+	t.want(s, topic+"/2", "0", limits{}, added, 0)
+	t.want(s, topic, "0", limits{}, rs, 0)
+	h, err := s.head(topic)
+	t.must(err)
+	if h.Partitions != 3 {
+		t.failf("HEAD says %+v", h)
+	}
+	_, err = hand.ask("ALTER %s partitions=2", topic)
+	t.mustRefuse(err, "BAD_SETTING")
+}
+
 func listOfTopics(t *trial) {
 	s := t.open()
 	small, large := t.topic(), t.topic()
