@@ -26,6 +26,14 @@ type column struct {
 	cells   map[string]string // by the name of the step: yes, no, or why the client cannot
 }
 
+// rows are the names of all steps.
+func rows() (list []string) {
+	for _, s := range steps {
+		list = append(list, s.name)
+	}
+	return append(list, together)
+}
+
 // matrix is the table with its notes.
 func matrix(cols []column) string {
 	var b strings.Builder
@@ -38,10 +46,10 @@ func matrix(cols []column) string {
 	for _, col := range cols {
 		fmt.Fprintf(&b, " | %s", col.version)
 	}
-	for _, s := range steps {
-		fmt.Fprintf(&b, " |\n| %s", s.name)
+	for _, row := range rows() {
+		fmt.Fprintf(&b, " |\n| %s", row)
 		for _, col := range cols {
-			cell := col.cells[s.name]
+			cell := col.cells[row]
 			if cell != "yes" && cell != "no" && cell != "" {
 				if !slices.Contains(notes, cell) {
 					notes = append(notes, cell)
@@ -127,8 +135,8 @@ func TestMatrixIsReadBack(t *testing.T) {
 	cols := make([]column, len(clients.All))
 	for i := range cols {
 		cols[i] = column{fmt.Sprint(i, ".0"), map[string]string{}}
-		for j, s := range steps {
-			cols[i].cells[s.name] = []string{"yes", "no", "it cannot", "it has. no way", ""}[(i+j)%5]
+		for j, row := range rows() {
+			cols[i].cells[row] = []string{"yes", "no", "it cannot", "it has. no way", ""}[(i+j)%5]
 		}
 	}
 	want := matrix(cols)

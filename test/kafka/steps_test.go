@@ -68,7 +68,7 @@ func must(code int16, err error) error {
 // A step is a row of the matrix.
 type step struct {
 	name string
-	take func(*trial, context.Context) error
+	do   func(*trial, context.Context) error
 }
 
 // perStep is how many records a step produces: some batches with every client, and quick with all of them.
@@ -86,7 +86,7 @@ var steps = []step{
 	{"produce, zstd", produces(clients.Request{Codec: "zstd", Acks: "all"})},
 	{"produce, acks=0", produces(clients.Request{Codec: "none", Acks: "0"})},
 	{"produce, acks=1", produces(clients.Request{Codec: "none", Acks: "1"})},
-	{"produce, idempotent", produces(clients.Request{Codec: "lz4", Acks: "all", Idempotent: true})},
+	{"produce, idempotent", produces(clients.Request{Codec: "snappy", Acks: "all", Idempotent: true})},
 	{"produce to a chosen partition", (*trial).spread},
 	{"a topic made by its first record", (*trial).auto},
 	{"consume from the beginning", func(tr *trial, ctx context.Context) error { return tr.consume(ctx, 0, tr.next) }},
@@ -159,8 +159,12 @@ func produces(r clients.Request) func(*trial, context.Context) error {
 	return func(tr *trial, ctx context.Context) error {
 		r.Topic, r.First, r.Count, r.Size, r.Time = tr.topic("log"), int(tr.next), perStep, 300, tr.begin
 		err := tr.produce(ctx, r, tr.next)
-		if err == nil {
+		var p plain
+		if err == nil || errors.As(err, &p) {
 			tr.next += perStep
+		}
+		if r.Codec == "lz4" && errors.As(err, &p) {
+			return cannot("librdkafka sends lz4 uncompressed to a broker without consumer groups: it takes FindCoordinator for the sign of a broker that knows lz4")
 		}
 		return err
 	}
@@ -185,7 +189,10 @@ func (tr *trial) produce(ctx context.Context, r clients.Request, at int64) error
 		n := int64(r.First) + i
 		want = append(want, clients.Record{Offset: at + i, Time: r.Time + n, Key: fmt.Sprint("k", n), Value: fmt.Sprintf("%s-%d", r.Codec, n), Size: r.Size, Header: fmt.Sprint(n)})
 	}
-	return same(got, want, a.Lacks)
+	if err := same(got, want, a.Lacks); err != nil {
+		return err
+	}
+	return compressed(ctx, tr.b, r.Topic, r.Partition, at, int64(r.Count), r.Codec)
 }
 
 // same compares records, but for what the client has no word for.

@@ -6,18 +6,27 @@ const readline = require('node:readline')
 const { Kafka, CompressionTypes, CompressionCodecs, logLevel } = require('kafkajs')
 const snappy = require('kafkajs-snappy')
 const lz4 = require('lz4js')
+const xxh32 = require('lz4js/xxh32.js')
 const zstd = require('@bokuweb/zstd-wasm')
 
 // kafkajs has gzip, and takes every other codec from outside.
 CompressionCodecs[CompressionTypes.Snappy] = snappy
 CompressionCodecs[CompressionTypes.LZ4] = () => ({
-  compress: async (encoder) => Buffer.from(lz4.compress(encoder.buffer)),
+  compress: async (encoder) => independent(Buffer.from(lz4.compress(encoder.buffer))),
   decompress: async (buffer) => Buffer.from(lz4.decompress(buffer)),
 })
 CompressionCodecs[CompressionTypes.ZSTD] = () => ({
   compress: async (encoder) => Buffer.from(zstd.compress(encoder.buffer)),
   decompress: async (buffer) => Buffer.from(zstd.decompress(buffer)),
 })
+
+// Java reads only frames that call their blocks independent of each other. A small batch is one block, and so it is.
+function independent (frame) {
+  frame[4] |= 0x20
+  const end = frame[4] & 0x08 ? 14 : 6 // the descriptor has the size of the content, or not
+  frame[end] = (xxh32.hash(0, frame, 4, end - 4) >> 8) & 0xff
+  return frame
+}
 
 const codecs = {
   none: CompressionTypes.None, gzip: CompressionTypes.GZIP, snappy: CompressionTypes.Snappy, lz4: CompressionTypes.LZ4, zstd: CompressionTypes.ZSTD,
