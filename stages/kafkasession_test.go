@@ -2,6 +2,7 @@ package stages
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -287,7 +288,7 @@ func exchanger(b *testing.B, nc net.Conn) func(req []byte, all bool) []byte {
 		for n < 4 || all || n < 4+int(binary.BigEndian.Uint32(buf)) {
 			k, err := nc.Read(buf[n:])
 			n += k
-			if err == io.EOF && all {
+			if errors.Is(err, io.EOF) && all {
 				break
 			} else if err != nil {
 				b.Fatal(err)
