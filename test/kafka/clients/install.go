@@ -97,7 +97,7 @@ var unreachable = regexp.MustCompile(`(?i)dial tcp|module lookup disabled|no suc
 	`no matching distribution|error while loading shared libraries|could not transfer artifact|unknown host|unable to locate package|failed to fetch`)
 
 // hosts have no place in a reason that is printed: which registry a machine asks is its own business.
-var hosts = regexp.MustCompile(`\w+://\S+|\b[\w-]+(\.[\w-]+)+:\d+\b`)
+var hosts = regexp.MustCompile(`\w+://\S+|\blookup \S+|\b[\w-]+(\.[\w-]+)+:\d+\b`)
 
 func failed(step []string, out string, err error) error {
 	if line := unreachable.FindString(out); line != "" {
