@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"time"
@@ -218,4 +219,14 @@ func (o ConsumerOptions) withDefaults() (ConsumerOptions, error) {
 	f.check(o.Wait > 0, "Wait %v is negative", o.Wait)
 	f.check(o.MaxDecoded > 0, "MaxDecoded %d is negative", o.MaxDecoded)
 	return o, f.err()
+}
+
+// backoff doubles the pause with each attempt, and leaves out a random half of it: clients that lost the same server
+// must not come back in step.
+func backoff(r Retry, attempt int) time.Duration {
+	pause := r.Max
+	if attempt < 40 && r.Min<<attempt>>attempt == r.Min {
+		pause = min(r.Max, r.Min<<attempt)
+	}
+	return pause/2 + rand.N(pause/2+1)
 }

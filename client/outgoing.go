@@ -55,12 +55,13 @@ type outgoing struct {
 	writing, settled bool
 
 	// Of a producer with an id. Guarded by the Producer's lock, but for stamp.
-	numbered bool // it has an id, epoch and sequence; it keeps them when it is sent again
-	doubt    bool // it was sent, and nobody can tell what came of that
-	id       int64
-	epoch    int16
-	sequence int32
-	line     int // bytes of frame before the batch
+	numbered  bool // it has an id, epoch and sequence; it keeps them when it is sent again
+	misplaced bool // it has failed by nothing but its number, and gets another one
+	doubt     bool // it was sent, and nobody can tell what came of that
+	id        int64
+	epoch     int16
+	sequence  int32
+	line      int // bytes of frame before the batch
 
 	ping bool   // no batch, a PING: its answer tells that all before it was carried out (AckNone)
 	sent uint64 // ping: how many records were sent before it
@@ -77,7 +78,7 @@ func (o *outgoing) reset() {
 	clear(o.calls)
 	o.calls = o.calls[:0]
 	o.frame, o.records, o.content, o.owed, o.room, o.why, o.settled = nil, 0, 0, 0, 0, nil, false
-	o.numbered, o.doubt = false, false
+	o.numbered, o.doubt, o.misplaced = false, false, false
 	o.build.Reset(o.buf[:headRoom])
 }
 

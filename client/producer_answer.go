@@ -102,14 +102,16 @@ func (p *Producer) againLocked(b *outgoing, a *text.Answer) bool {
 	s, tries := &p.s, p.c.opt.Retry.For >= 0
 	misplaced, absent := outOfOrder(b, a)
 	switch {
-	case misplaced && (absent || len(s.held) > 0):
-		b.doubt = b.doubt && !absent
-		if len(s.held) == 0 && !s.numbers.hole { // what it should follow was in the log, and a power cut has taken it back
-			if p.opt.StopOnError {
-				return false
-			}
-			s.numbers.hole = true
+	case misplaced && absent && len(s.held) == 0:
+		// What it should follow has failed; or it was in the log, and a power cut or a DROP has taken it.
+		b.doubt = false
+		if !s.numbers.hole && p.opt.StopOnError {
+			return false
 		}
+		s.numbers.hole, b.misplaced = true, true
+		return true
+	case misplaced && len(s.held) > 0:
+		b.doubt = b.doubt && !absent
 		return tries
 	case a.Code == Unknown && b.numbered:
 		b.doubt = true

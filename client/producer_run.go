@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime/pprof"
 	"slices"
 	"time"
@@ -316,15 +315,19 @@ func (p *Producer) lostNoneLocked(err error) {
 	p.flushedAllLocked()
 }
 
-// retry puts back what was refused without effect, after a pause.
+// retry puts back what was refused without effect, after a pause unless it needs nothing but a new number.
 func (p *Producer) retry() {
 	s := &p.s
 	s.Lock()
-	why := s.held[0].why
+	b := s.held[0]
 	s.queue = slices.Concat(s.held, s.queue)
 	s.held = nil
+	trouble := !b.misplaced
+	b.misplaced = false
 	s.Unlock()
-	p.again(why)
+	if trouble {
+		p.again(b.why)
+	}
 }
 
 // again sets the pause before the next try, or fails all that waits once Retry.For is over.
@@ -344,16 +347,6 @@ func (p *Producer) again(err error) {
 	if spent+pause > r.For {
 		p.failAll(fmt.Errorf("append %s: not sent, gave up after %v: %w", p.topic, spent.Round(time.Millisecond), err))
 	}
-}
-
-// backoff doubles the pause with each attempt, and leaves out a random half of it: clients that lost the same server
-// must not come back in step.
-func backoff(r Retry, attempt int) time.Duration {
-	pause := r.Max
-	if attempt < 40 && r.Min<<attempt>>attempt == r.Min {
-		pause = min(r.Max, r.Min<<attempt)
-	}
-	return pause/2 + rand.N(pause/2+1)
 }
 
 // failAll fails everything that is not in flight, in order.
