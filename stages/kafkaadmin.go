@@ -24,6 +24,8 @@ func (r *responder) kafkaAdmin(_ context.Context, _ *command, req kmsg.Request) 
 		return r.apiVersions(req)
 	case *kmsg.MetadataRequest:
 		return r.metadata(req)
+	case *kmsg.FindCoordinatorRequest:
+		return findCoordinator(req)
 	case *kmsg.CreateTopicsRequest:
 		return r.createTopics(req)
 	case *kmsg.CreatePartitionsRequest:
@@ -56,6 +58,25 @@ func (r *responder) apiVersions(req *kmsg.ApiVersionsRequest) kmsg.Response {
 	}
 	if resp.ErrorCode != 0 {
 		r.c.srv.stats.kafka.failed(kafka.ApiVersions, kafka.Code(resp.ErrorCode))
+	}
+	return resp
+}
+
+// coordinatorsMost bounds an answer that is much larger than what asks for it.
+const coordinatorsMost = 1000
+
+// findCoordinator says that there is none: there are neither groups nor transactions. It is an
+// error that clients try again, since librdkafka's consumers ask also where they assign
+// themselves their partitions, and would tell any other one in place of the records.
+func findCoordinator(req *kmsg.FindCoordinatorRequest) kmsg.Response {
+	const code = int16(kafka.CoordinatorNotAvailable)
+	why := "this server has neither consumer groups nor transactions yet: assign partitions to the consumer"
+	resp := req.ResponseKind().(*kmsg.FindCoordinatorResponse)
+	if req.Version < 4 {
+		resp.ErrorCode, resp.ErrorMessage, resp.NodeID = code, &why, -1
+	}
+	for _, key := range req.CoordinatorKeys[:min(len(req.CoordinatorKeys), coordinatorsMost)] {
+		resp.Coordinators = append(resp.Coordinators, kmsg.FindCoordinatorResponseCoordinator{Key: key, NodeID: -1, ErrorCode: code, ErrorMessage: &why})
 	}
 	return resp
 }

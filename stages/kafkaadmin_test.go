@@ -273,3 +273,26 @@ func TestKafkaAdvertisedSetting(t *testing.T) {
 		}
 	}
 }
+
+// Whoever asks for a coordinator is told, in every version, that there is none; an answer about very many stays small.
+func TestKafkaFindCoordinator(t *testing.T) {
+	s := startKafka(t, nil)
+	c := dialKafka(t, s)
+	for version := int16(0); version <= 5; version++ {
+		req := kmsg.NewPtrFindCoordinatorRequest()
+		req.Version, req.CoordinatorKey = version, "group"
+		for range 2 * coordinatorsMost {
+			req.CoordinatorKeys = append(req.CoordinatorKeys, "")
+		}
+		got := c.ask(req).(*kmsg.FindCoordinatorResponse)
+		code, told := got.ErrorCode, coordinatorsMost
+		if version >= 4 {
+			code = got.Coordinators[0].ErrorCode
+		} else {
+			told = 0
+		}
+		if kafka.Code(code) != kafka.CoordinatorNotAvailable || len(got.Coordinators) != told {
+			t.Errorf("version %d: %v, %d coordinators", version, kafka.Code(code), len(got.Coordinators))
+		}
+	}
+}

@@ -15,7 +15,7 @@ import (
 // what its client can read, or closes the connection, and goes on to serve the next one; it
 // never has more partitions than it may.
 func FuzzKafkaAdmin(f *testing.F) {
-	keys := []kafka.Key{kafka.Metadata, kafka.ApiVersions, kafka.CreateTopics, kafka.DeleteTopics, kafka.DescribeConfigs, kafka.CreatePartitions}
+	keys := []kafka.Key{kafka.Metadata, kafka.FindCoordinator, kafka.ApiVersions, kafka.CreateTopics, kafka.DeleteTopics, kafka.DescribeConfigs, kafka.CreatePartitions}
 	for _, req := range []kmsg.Request{
 		named(1, true, "a", "b"), named(13, true, "a", "a"), &kmsg.ApiVersionsRequest{Version: 5, NodeID: -1},
 		createRequest(7, topicAsked("t", config("segment.bytes", "65536")), topicAsked("u", assigned([]int32{0}))), createRequest(2, topicAsked("t", nil)),

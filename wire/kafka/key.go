@@ -11,6 +11,7 @@ const (
 	Fetch                Key = 1
 	ListOffsets          Key = 2
 	Metadata             Key = 3
+	FindCoordinator      Key = 10
 	ApiVersions          Key = 18
 	CreateTopics         Key = 19
 	DeleteTopics         Key = 20
@@ -35,12 +36,14 @@ type api struct {
 }
 
 // apis, by key. Produce is told from 0 on, though versions without record batches are closed upon: librdkafka before 2.11.1
-// takes a broker without version 0 for one that knows neither gzip, snappy nor lz4, and then sends plain without a word.
+// takes a broker without version 0 for one that knows neither gzip, snappy nor lz4, and then sends plain without a word. So is
+// FindCoordinator, though nothing is coordinated yet: librdkafka takes it for the sign of a broker that knows lz4.
 var apis = [...]api{
 	{VersionRange{Produce, 0, 11}, 3, 9, "Produce"},
 	{VersionRange{Fetch, 4, 16}, 4, 12, "Fetch"},
 	{VersionRange{ListOffsets, 1, 8}, 1, 6, "ListOffsets"},
 	{VersionRange{Metadata, 0, 13}, 0, 9, "Metadata"},
+	{VersionRange{FindCoordinator, 0, 5}, 0, 3, "FindCoordinator"},
 	{VersionRange{ApiVersions, 0, 5}, 0, 3, "ApiVersions"},
 	{VersionRange{CreateTopics, 2, 7}, 2, 5, "CreateTopics"},
 	{VersionRange{DeleteTopics, 1, 6}, 1, 4, "DeleteTopics"},

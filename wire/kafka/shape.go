@@ -52,6 +52,11 @@ var shapes = map[Key][]field{
 		{width: 1, since: 8, until: 11}, // operations on the cluster
 		{width: 1, since: 8},            // operations on the topics
 	},
+	FindCoordinator: {
+		{kind: str, until: 4},
+		{width: 1, since: 1}, // of a group or of transactions
+		{kind: words, since: 4},
+	},
 	ApiVersions: {
 		{kind: str, since: 3}, // name and version of the client
 		{kind: str, since: 3},
