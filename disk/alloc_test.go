@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"sluice/disk"
-	"sluice/wire/batch"
 )
 
 // countable skips under the race detector, which allocates by itself.
@@ -32,31 +31,6 @@ func TestAppendAllocatesNothing(t *testing.T) {
 	e.close(t)
 }
 
-// TestReadAllocatesNothing: in an unsealed segment, with a cursor and without.
-func TestReadAllocatesNothing(t *testing.T) {
-	countable(t)
-	e := newEnv(t, disk.OS(t.TempDir()), disk.LogOptions{})
-	fill(t, e, 1000, 0)
-	buf := make([]byte, 4*batch.HeaderSize+8<<10)
-	var c disk.Cursor
-	from := uint64(0)
-	for name, cursor := range map[string]*disk.Cursor{"cursor": &c, "no cursor": nil} {
-		got := testing.AllocsPerRun(500, func() {
-			ch, err := e.l.ReadAt(buf, from, cursor)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if from = ch.Next; from == e.l.Next() {
-				from = 0
-			}
-		})
-		if got != 0 {
-			t.Errorf("%s: a read allocates %v times", name, got)
-		}
-	}
-	e.close(t)
-}
-
 // TestI10LocateAllocatesNothing: from memory, at the end of a log and in sealed segments, with a cursor and without.
 func TestI10LocateAllocatesNothing(t *testing.T) {
 	countable(t)
@@ -64,7 +38,6 @@ func TestI10LocateAllocatesNothing(t *testing.T) {
 	fill(t, e, 1000, 0)
 	var x disk.Extent
 	var c disk.Cursor
-	buf := make([]byte, 8<<10)
 	for from := uint64(0); from < e.l.Next(); from = x.Next { // whoever waits brings all of it into memory, and opens the files
 		must(t, e.l.Locate(&x, from, 4<<10, nil, true))
 		must(t, x.Release())
@@ -88,11 +61,6 @@ func TestI10LocateAllocatesNothing(t *testing.T) {
 		"Locate with a cursor": func() error {
 			err := errors.Join(e.l.Locate(&x, from, 4<<10, &c, false), x.Release())
 			next(x.Next)
-			return err
-		},
-		"ReadCached": func() error {
-			ch, err := e.l.ReadCached(buf, from, nil)
-			next(ch.Next)
 			return err
 		},
 		"the end": func() error { return errors.Join(e.l.Locate(&x, e.l.Next(), 4<<10, &c, false), x.Release()) },

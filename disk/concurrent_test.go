@@ -150,7 +150,7 @@ func TestConcurrent(t *testing.T) {
 			wg.Go(c.sync)
 			wg.Go(c.maintain)
 			for i, size := range []int{900, 4000, 100000, 0} {
-				wg.Go(func() { c.read(ways[i], 0, size) })
+				wg.Go(func() { c.read(ways[i%len(ways)], 0, size) })
 			}
 			wg.Go(c.jump)
 			wg.Wait()

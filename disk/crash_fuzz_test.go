@@ -194,14 +194,8 @@ func openShown(t *testing.T, mem *fstest.Mem) (shown, *disk.Log) {
 	buf := make([]byte, 8<<10)
 	for from := got.oldest; from < got.next; {
 		ch, err := l.ReadAt(buf, from, nil)
-		small, tooSmall := errors.AsType[*disk.BufferError](err)
 		bad, corrupt := errors.AsType[*disk.CorruptError](err)
 		switch {
-		case tooSmall:
-			if small.Need <= len(buf) || small.Need > 1<<20 {
-				t.Fatalf("need %d bytes, have %d", small.Need, len(buf))
-			}
-			buf = make([]byte, small.Need)
 		case corrupt:
 			if bad.Next <= from || bad.From > from || bad.Next > got.next {
 				t.Fatalf("at %d of %d: %v", from, got.next, err)

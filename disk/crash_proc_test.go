@@ -273,10 +273,6 @@ func (p *proc) read(l *disk.Log) []known {
 	buf := make([]byte, 4<<10)
 	for from := uint64(0); ; {
 		ch, err := l.ReadAt(buf, from, &c)
-		if small, ok := errors.AsType[*disk.BufferError](err); ok {
-			buf = make([]byte, small.Need)
-			continue
-		}
 		p.fine(err, "read at %d", from)
 		if len(ch.Bytes) == 0 {
 			if from != l.Next() {

@@ -36,13 +36,6 @@ func (e *CorruptError) Error() string {
 		e.From, e.Next, e.Where, e.Why, e.Next)
 }
 
-// BufferError: the buffer given to ReadAt cannot hold the first batch, which needs Need bytes.
-type BufferError struct{ Need int }
-
-func (e *BufferError) Error() string {
-	return fmt.Sprintf("disk: buffer too small: the batch there needs %d bytes", e.Need)
-}
-
 // unmade says of a failed step that it has left nothing in doubt, so that it can be tried again: a file that could not be
 // created, for lack of a descriptor or of a right.
 func unmade(err error) error { return fmt.Errorf("%w: %w", errUnmade, full(err)) }

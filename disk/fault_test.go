@@ -27,7 +27,7 @@ type fault struct {
 }
 
 func (f *fault) decide(op fstest.Op) error {
-	if f.broken && op.Kind != fstest.Read && op.Kind != fstest.Open && op.Kind != fstest.Size && op.Kind != fstest.Close {
+	if f.broken && op.Kind != fstest.Read && op.Kind != fstest.Ahead && op.Kind != fstest.Open && op.Kind != fstest.Size && op.Kind != fstest.Close {
 		f.bad = append(f.bad, op)
 	}
 	f.n++

@@ -139,14 +139,6 @@ func readAll(t testing.TB, l *disk.Log, from uint64, size int) []rec {
 	buf := make([]byte, size)
 	for {
 		ch, err := l.ReadAt(buf, from, &c)
-		var small *disk.BufferError
-		if errors.As(err, &small) {
-			if small.Need <= len(buf) {
-				t.Fatalf("need %d bytes, have %d", small.Need, len(buf))
-			}
-			buf = make([]byte, small.Need)
-			continue
-		}
 		must(t, err)
 		if len(ch.Bytes) == 0 {
 			if ch.Next != from {

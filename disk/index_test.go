@@ -224,7 +224,7 @@ func TestIndexIsUsed(t *testing.T) {
 		_, err := e.l.ReadAt(make([]byte, 3000), from, nil)
 		must(t, err)
 		for _, line := range tr.take() {
-			if strings.HasPrefix(line, "reader read "+seg0+" 0+3000") {
+			if strings.HasPrefix(line, "reader read "+seg0+" 0+") && !strings.HasSuffix(line, "+61") { // a header proves the index
 				t.Fatalf("offset %d is read from the segment's start: %s", from, line)
 			}
 		}

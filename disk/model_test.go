@@ -158,9 +158,6 @@ func (m *machine) read(t *rapid.T) {
 	c := rapid.SampledFrom([]*disk.Cursor{nil, new(disk.Cursor), &m.cursor}).Draw(t, "cursor")
 	buf := make([]byte, rapid.SampledFrom([]int{10, 200, 1000, 20000}).Draw(t, "buffer"))
 	ch, err := m.l.ReadAt(buf, from, c)
-	if small, isSmall := errors.AsType[*disk.BufferError](err); isSmall {
-		ch, err = m.l.ReadAt(make([]byte, small.Need), from, c)
-	}
 	switch {
 	case from > uint64(len(m.want)):
 		if !errors.Is(err, disk.ErrOutOfRange) {

@@ -8,12 +8,6 @@ import (
 	"sluice/wire/batch"
 )
 
-// Chunk is a run of whole batches as stored.
-type Chunk struct {
-	Bytes []byte // part of the buffer that was read into
-	Next  uint64 // offset after the last record in Bytes: where to read on
-}
-
 // Cursor remembers where the last read ended in its file, so that reading on needs no index. The zero value is ready. It
 // belongs to one goroutine at a time. It is only a hint: one from elsewhere, or of another log, costs time.
 type Cursor struct {
@@ -42,47 +36,6 @@ func startAt(at spot) trail { return trail{at, at} }
 func (tr *trail) step(h batch.Header) {
 	tr.passed = tr.at
 	tr.at = tr.at.behind(h)
-}
-
-// ReadAt fills buf with whole batches of one segment, from the batch that contains offset from, so the first records in
-// it may lie before from. Empty Bytes: from is the end. Base, size and checksum of every batch returned are right. c may
-// be nil. ReadAt allocates nothing while it reads an unsealed segment. Any goroutine.
-//
-// Errors: ErrOutOfRange; *BufferError when the first batch doesn't fit into buf; *CorruptError when from cannot be
-// served, with the offset to go on at; others are I/O errors, after which the same call may be tried again.
-func (l *Log) ReadAt(buf []byte, from uint64, c *Cursor) (Chunk, error) {
-	return l.read(buf, from, c, true)
-}
-
-// ReadCached is ReadAt from memory alone: ErrCold where that would need a file that is not open, or bytes that the kernel
-// would have to read. It never waits, and allocates nothing.
-func (l *Log) ReadCached(buf []byte, from uint64, c *Cursor) (Chunk, error) {
-	return l.read(buf, from, c, false)
-}
-
-func (l *Log) read(buf []byte, from uint64, c *Cursor, wait bool) (ch Chunk, err error) {
-	next := l.next.Load() // before the segment's size: what next promises is then in it
-	if from > next && l.unreadable == nil {
-		return Chunk{}, fmt.Errorf("%w: offset %d, the end is %d", ErrOutOfRange, from, next)
-	}
-	v, err := l.view(from, wait)
-	if err != nil {
-		return Chunk{}, err
-	}
-	defer v.release(&err)
-	v.end = min(v.end, next)
-	if from == v.end { // the end of the log: any other segment holds more than that
-		return Chunk{Next: from}, nil
-	}
-	var none Cursor
-	if c == nil {
-		c = &none
-	}
-	err = l.search(&v, from, c, wait, func(tr trail, _ bool) (trail, error) {
-		ch, tr, err = l.readFromSpot(&v, buf, tr, from, c, wait)
-		return tr, err
-	})
-	return ch, err
 }
 
 // search tries the cheapest way to the batch that holds from first: the cursor, the index, the segment's start. Each is
@@ -124,34 +77,6 @@ func (l *Log) search(v *view, from uint64, c *Cursor, wait bool, try func(tr tra
 	}
 }
 
-// readFromSpot walks from a claimed batch to the one that contains from and returns it and those after it, and where it
-// came to.
-func (l *Log) readFromSpot(v *view, buf []byte, tr trail, from uint64, c *Cursor, wait bool) (Chunk, trail, error) {
-	w := v.window(ByReader)
-	w.buf, w.fixed, w.cached = buf, true, !wait
-	if len(buf) < batch.HeaderSize {
-		w.buf = make([]byte, batch.HeaderSize) // enough to tell how much is needed
-	}
-	if err := w.walk(v, &tr, from); err != nil {
-		return Chunk{}, tr, l.placed(v, tr.at.pos, err)
-	}
-	at := tr.at
-	h, b, err := w.batch(at.pos, at.off, v.end)
-	if err != nil {
-		return Chunk{}, tr, l.placed(v, at.pos, err)
-	}
-	n, next := h.Size, h.Next()
-	for next < v.end {
-		h, err := batch.Verify(b[n:])
-		if err != nil || w.fits(h, at.pos+int64(n), next, v.end) != nil {
-			break // not whole in the buffer, or damaged: the next call finds out which
-		}
-		n, next = n+h.Size, h.Next()
-	}
-	*c = Cursor{seg: v.seg, at: spot{at.pos + int64(n), next}}
-	return Chunk{Bytes: b[:n:n], Next: next}, tr, nil
-}
-
 // walk goes from header to header until the batch that contains from.
 func (w *window) walk(v *view, tr *trail, from uint64) error {
 	for {
@@ -165,7 +90,7 @@ func (w *window) walk(v *view, tr *trail, from uint64) error {
 
 // placed adds the file and the position to an I/O error; what callers tell apart stays as it is.
 func (l *Log) placed(v *view, pos int64, err error) error {
-	if _, small := errors.AsType[*BufferError](err); err == nil || small || isBad(err) || errors.Is(err, ErrCold) {
+	if err == nil || isBad(err) || errors.Is(err, ErrCold) {
 		return err
 	}
 	return fmt.Errorf("read %s: %w", l.place(v.base, pos), err)

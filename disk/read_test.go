@@ -1,7 +1,6 @@
 package disk_test
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -85,20 +84,10 @@ func TestReadEveryOffset(t *testing.T) {
 	other.close(t)
 }
 
-// readChunk reads once, with a larger buffer if that is asked for; the need must then be exact.
+// readChunk reads once.
 func readChunk(t *testing.T, r *batch.Reader, l *disk.Log, from uint64, size int, c *disk.Cursor) ([]rec, disk.Chunk) {
 	t.Helper()
 	ch, err := l.ReadAt(make([]byte, size), from, c)
-	var small *disk.BufferError
-	if errors.As(err, &small) {
-		if small.Need <= size {
-			t.Fatalf("needs %d bytes, had %d", small.Need, size)
-		}
-		if _, err := l.ReadAt(make([]byte, small.Need-1), from, c); !errors.As(err, &small) {
-			t.Fatalf("one byte less than needed: %v", err)
-		}
-		ch, err = l.ReadAt(make([]byte, small.Need), from, c)
-	}
 	must(t, err)
 	h, err := batch.ParseHeader(ch.Bytes)
 	must(t, err)

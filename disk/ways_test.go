@@ -8,25 +8,16 @@ import (
 	"sluice/wire/batch"
 )
 
-// way is one way to get whole batches: into a buffer of that size, or as an extent of at most that size. It makes do
-// itself where the first batch is larger, and where memory does not tell.
+// way is one way to get whole batches, of at most that size, or the first one alone. It makes do itself where memory does
+// not tell.
 type way struct {
 	name string
 	read func(t testing.TB, l *disk.Log, from uint64, size int, c *disk.Cursor) (disk.Chunk, error)
 }
 
 var ways = []way{
-	{"ReadAt", func(t testing.TB, l *disk.Log, from uint64, size int, c *disk.Cursor) (disk.Chunk, error) {
-		return fitting(size, func(b []byte) (disk.Chunk, error) { return l.ReadAt(b, from, c) })
-	}},
-	{"ReadCached", func(t testing.TB, l *disk.Log, from uint64, size int, c *disk.Cursor) (disk.Chunk, error) {
-		return fitting(size, func(b []byte) (disk.Chunk, error) {
-			ch, err := l.ReadCached(b, from, c)
-			if errors.Is(err, disk.ErrCold) {
-				return l.ReadAt(b, from, c)
-			}
-			return ch, err
-		})
+	{"Locate and check", func(t testing.TB, l *disk.Log, from uint64, size int, c *disk.Cursor) (disk.Chunk, error) {
+		return l.ReadAt(make([]byte, size), from, c)
 	}},
 	{"Locate", func(t testing.TB, l *disk.Log, from uint64, size int, c *disk.Cursor) (disk.Chunk, error) {
 		return located(t, l, from, size, c, true)
@@ -38,14 +29,6 @@ var ways = []way{
 		}
 		return ch, err
 	}},
-}
-
-func fitting(size int, read func(b []byte) (disk.Chunk, error)) (disk.Chunk, error) {
-	ch, err := read(make([]byte, size))
-	if small, ok := errors.AsType[*disk.BufferError](err); ok {
-		return read(make([]byte, small.Need))
-	}
-	return ch, err
 }
 
 // located reads an extent, and wants all that is promised of one.

@@ -12,15 +12,13 @@ import (
 // windowSize is what a scan reads at once, bytes: large enough for a disk, small enough for every open log to have one.
 const windowSize = 256 << 10
 
-// window reads a file's first limit bytes through a buffer that follows the reader. With fixed set, the buffer is the
-// caller's and doesn't grow: a batch that doesn't fit is a *BufferError.
+// window reads a file's first limit bytes through a buffer that follows the reader.
 type window struct {
 	by     By
 	file   File
 	limit  int64
 	epochs epochTable // what each batch's epoch must be; nil: not checked
 	buf    []byte
-	fixed  bool
 	cached bool // ErrCold instead of a read that would wait for the device
 
 	from int64 // position of buf[0]
@@ -38,9 +36,6 @@ func (w *window) peek(pos int64, want int) ([]byte, error) {
 		return w.buf[at:w.n], nil
 	}
 	if want > len(w.buf) {
-		if w.fixed {
-			return nil, &BufferError{Need: want}
-		}
 		w.buf = make([]byte, min(max(int64(want), windowSize), w.limit))
 	}
 	b := w.buf[:min(int64(len(w.buf)), w.limit-pos)]
@@ -70,7 +65,7 @@ func isBad(err error) bool {
 }
 
 // header decodes the header at pos of the batch that must have that base and end at or before limit and at offset max.
-// Errors: *badBatch, *BufferError, I/O.
+// Errors: *badBatch, I/O.
 func (w *window) header(pos int64, base, max uint64) (batch.Header, error) {
 	b, err := w.peek(pos, batch.HeaderSize)
 	if err != nil {
