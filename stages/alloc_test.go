@@ -41,7 +41,7 @@ func steady(t testing.TB) []exchange {
 // I10.
 func TestI10AppendAllocatesNothing(t *testing.T) {
 	if raceEnabled {
-		t.Skip("the race detector allocates, and empties pools at random")
+		t.Skip("skipped: the race detector allocates, and empties pools at random")
 	}
 	for _, e := range steady(t) {
 		t.Run(e.name, func(t *testing.T) {
@@ -61,7 +61,7 @@ func TestI10AppendAllocatesNothing(t *testing.T) {
 // I10, for reads: whole batches from file to socket and from memory, and records as text.
 func TestI10ReadAllocatesNothing(t *testing.T) {
 	if raceEnabled {
-		t.Skip("the race detector allocates, and empties pools at random")
+		t.Skip("skipped: the race detector allocates, and empties pools at random")
 	}
 	s := startServer(t, func(c *Config) { c.Topic.Flush, c.Readers.Chunk = Forever, 1<<20 })
 	fill := dial(t, s)
@@ -92,7 +92,7 @@ func TestI10ReadAllocatesNothing(t *testing.T) {
 // I10, for followers: the append, its answer, and the frame that a waiting TAIL gets.
 func TestI10FollowerAllocatesNothing(t *testing.T) {
 	if raceEnabled {
-		t.Skip("the race detector allocates, and empties pools at random")
+		t.Skip("skipped: the race detector allocates, and empties pools at random")
 	}
 	for _, form := range []string{"TAIL t raw=1\n", "TAIL t\n"} {
 		s := startServer(t, func(c *Config) { c.Topic.Flush = Forever })
@@ -167,7 +167,7 @@ func (c *session) exchange(e exchange, answer []byte) {
 // The garbage collector has next to nothing to do, however many messages come.
 func TestTwoMillionMessagesFewCollections(t *testing.T) {
 	if raceEnabled || testing.Short() {
-		t.Skip("two million messages take a while, and the race detector allocates")
+		t.Skip("skipped: two million messages take a while, and the race detector allocates")
 	}
 	s := startServer(t, func(c *Config) { c.Topic.SegmentBytes = 64 << 20 })
 	c := dial(t, s)
