@@ -26,7 +26,7 @@ func (w *writer) known(p *partition, sync *list) bool {
 	case disk.Fresh:
 		return false
 	case disk.Unready:
-		w.stall(p)
+		w.park(p)
 		return true
 	}
 	cmd := p.w.pending.pop()

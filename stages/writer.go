@@ -221,10 +221,15 @@ func (w *writer) pass(p *partition) {
 // stall parks the log until the roller has woken it, or has a spare for it, or says
 // why not. The writer goes on with its other logs meanwhile.
 func (w *writer) stall(p *partition) {
+	p.flusher.request(p) // the spare's name is free only when the segment before is synced and sealed
+	w.park(p)
+}
+
+// park is stall for what needs no sync.
+func (w *writer) park(p *partition) {
 	p.w.stalled = true
 	w.run.stalled++
 	p.waitsForSpare.Store(true)
-	p.flusher.request(p) // the spare's name is free only when the segment before is synced and sealed
 	p.maintain.send(w.roller)
 }
 

@@ -93,6 +93,7 @@ func sameButBase(got []byte, want [][]record) error {
 		if err != nil {
 			return err
 		}
+		batch.SetProducer(sent, h.ProducerID, h.ProducerEpoch, h.BaseSequence) // which its client may have numbered
 		batch.SetBase(sent, base, h.Epoch)
 		if !bytes.Equal(got[:len(sent)], sent) {
 			return fmt.Errorf("batch %d is not stored as it was sent", i)
@@ -252,4 +253,49 @@ func everyCodec(t *trial) {
 		}
 		t.want(s, topic, fmt.Sprint(from), limits{records: 2}, all[from:min(from+2, len(all))], uint64(from))
 	}
+}
+
+// numbered is one batch of a producer.
+func numbered(t *trial, id uint64, epoch int16, first int32, rs []record) []byte {
+	b, err := encode(client.None, rs)
+	t.must(err)
+	batch.SetProducer(b, int64(id), epoch, first)
+	return b
+}
+
+// newProducer asks for an id.
+func newProducer(t *trial, s *socket) uint64 {
+	l, err := s.ask("PRODUCER")
+	t.must(err)
+	if l.uint("epoch") != 0 {
+		t.failf("PRODUCER was answered %q", l.raw)
+	}
+	return l.uint("id")
+}
+
+// The server appends each sequence of a producer once, in order, and answers what is sent again at the level it asks for.
+func sequences(t *trial) {
+	topic, s := t.topic(), t.hand()
+	id, rs := newProducer(t, s), t.records("r", 8)
+	if other := newProducer(t, s); other == id {
+		t.failf("two producers have the id %d", id)
+	}
+	once := func(epoch int16, first int32, from, to int) {
+		for range 2 {
+			l, err := s.sendBatch(topic, text.AckDefault, numbered(t, id, epoch, first, rs[from:to]))
+			t.must(err)
+			if l.uint("first") != uint64(from) || l.uint("next") != uint64(to) {
+				t.failf("the batch of offsets %d to %d was answered %q", from, to, l.raw)
+			}
+		}
+	}
+	once(0, 0, 0, 2)
+	once(0, 2, 2, 5)
+	_, err := s.sendBatch(topic, text.AckDefault, numbered(t, id, 0, 6, rs[6:]))
+	t.mustRefuse(err, "BAD_BATCH")
+	once(0, 5, 5, 6)
+	once(1, 0, 6, 8)
+	_, err = s.sendBatch(topic, text.AckDefault, numbered(t, id, 0, 6, rs[6:]))
+	t.mustRefuse(err, "FENCED")
+	t.want(t.open(), topic, "0", limits{}, rs, 0)
 }

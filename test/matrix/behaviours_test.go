@@ -31,6 +31,7 @@ var behaviours = []behaviour{
 	{name: "a request of batches is all or nothing", needs: []capability{batchRequest}, run: allOrNothing},
 	{name: "a request of the largest size", needs: []capability{batchRequest}, run: largestRequest},
 	{name: "every codec is read", run: everyCodec},
+	{name: "batches of a producer are appended once", needs: []capability{batchRequest}, run: sequences},
 
 	// read_test.go
 	{name: "read from every kind of place", run: fromEveryKind},
@@ -87,13 +88,13 @@ var behaviours = []behaviour{
 	{name: "many starts", home: alone, run: manyStarts},
 	{name: "a kill keeps what was written", home: process_, run: killKeepsWritten},
 	{name: "an unclean start begins an epoch", home: process_, needs: []capability{typing}, run: uncleanStartBeginsEpoch},
+	{name: "a kill keeps what is known of producers", home: process_, needs: []capability{batchRequest}, run: killKeepsSequences},
 	{name: "FENCED behind an unclean start", home: process_, needs: []capability{typing}, run: fencedBehindUncleanStart},
 	{name: "DISK_FULL is a state", home: alone, run: diskFullIsAState},
 
 	// later_test.go
 	{name: "ALTER", needs: []capability{typing}, run: alter},
 	{name: "TRUNCATE", needs: []capability{typing}, run: truncate},
-	{name: "producer ids", needs: []capability{typing}, run: producerIDs},
 	{name: "committed offsets", needs: []capability{typing}, run: committedOffsets},
 	{name: "REFUSE and ACCEPT", needs: []capability{typing}, run: refuseAccept},
 }
@@ -102,7 +103,6 @@ var behaviours = []behaviour{
 var exceptions = []exception{
 	{behaviour: "ALTER", reason: "not built yet: only partitions can be changed, other settings are those of CREATE"},
 	{behaviour: "TRUNCATE", reason: "not built yet: nothing is removed but whole topics"},
-	{behaviour: "producer ids", reason: "not built yet: a retry may append twice"},
 	{behaviour: "committed offsets", reason: "not built yet: a consumer keeps its position in a store of its own"},
 	{behaviour: "REFUSE and ACCEPT", reason: "not built yet: a log has one master, for ever"},
 }

@@ -283,3 +283,27 @@ func diskFullIsAState(t *trial) {
 	t.put(s, topic, 2, rs[2:]...)
 	t.want(s, topic, "0", limits{}, rs, 0)
 }
+
+// What is known of producers outlives kills: what was sent before one and is sent again behind it is appended once.
+func killKeepsSequences(t *trial) {
+	topic, s := t.topic(), t.hand()
+	id, rs := newProducer(t, s), t.records("r", 9)
+	for i := range rs {
+		for time := range 2 {
+			l, err := s.sendBatch(topic, text.AckDefault, numbered(t, id, 0, int32(i), rs[i:i+1]))
+			t.must(err)
+			if l.uint("first") != uint64(i) {
+				t.failf("batch %d was answered %q", i, l.raw)
+			}
+			if i%3 == 0 && time == 0 { // as often as a server may die that soon
+				t.srv.kill()
+				t.restart()
+				s = t.hand()
+			}
+		}
+	}
+	if other := newProducer(t, s); other == id {
+		t.failf("the id %d was given again", id)
+	}
+	t.want(t.open(), topic, "0", limits{}, rs, 0)
+}
