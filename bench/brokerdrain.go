@@ -42,37 +42,46 @@ func catchUpDrained(ctx context.Context, b *broker, w window) (tally, error) {
 				return t, context.Cause(ctx)
 			}
 			begun := time.Now()
-			if err := c.repeat(a); err != nil {
+			size, err := c.ask(a.request)
+			if err == nil {
+				err = drain(c.tcp, size, func(int) {})
+			}
+			if err != nil {
 				return t, err
 			}
 			now := time.Now()
 			if begun.After(w.from) && now.Before(w.until) {
 				record(t.hist, now.Sub(begun))
-				t.ops += a.records
-				t.bytes += a.records * rawRequest
+				t.bytes += a.payload(size)
 			}
 			if now.After(w.until) {
 				break
 			}
 		}
 	}
+	t.ops = t.bytes / rawRequest
 	return t, nil
 }
 
 type answer struct {
 	request []byte
+	size    int // in the first pass
 	records int64
 }
+
+// payload is how much of an answer's bytes are values. An answer may be shorter than in the first pass: a broker sends what
+// it has at hand.
+func (a answer) payload(size int) int64 { return int64(size) * a.records * rawRequest / int64(a.size) }
 
 type drainer struct{ tcp *net.TCPConn }
 
 func (c drainer) firstPass(records int) (all []answer, err error) {
 	for at := int64(0); at < int64(records); {
-		next, err := c.fetch(at)
+		next, size, err := c.fetch(at)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, answer{request: fetchAt(at), records: next - at})
+		all = append(all, answer{request: fetchAt(at), size: size, records: next - at})
 		at = next
 	}
 	return all, nil
@@ -102,34 +111,22 @@ func (c drainer) ask(request []byte) (size int, err error) {
 	return int(binary.BigEndian.Uint32(b[:])), err
 }
 
-func (c drainer) repeat(a answer) error {
-	size, err := c.ask(a.request)
-	if err == nil && int64(size) < a.records*rawRequest {
-		err = fmt.Errorf("%d bytes for %d records", size, a.records)
-	}
-	if err != nil {
-		return err
-	}
-	return drain(c.tcp, size, func(int) {})
-}
-
-// fetch reads an answer and says which offset is the first behind it.
-func (c drainer) fetch(at int64) (next int64, err error) {
-	size, err := c.ask(fetchAt(at))
-	if err != nil {
-		return 0, err
+// fetch reads an answer whole: its size, and the first offset behind it.
+func (c drainer) fetch(at int64) (next int64, size int, err error) {
+	if size, err = c.ask(fetchAt(at)); err != nil {
+		return 0, 0, err
 	}
 	b := make([]byte, size)
 	if _, err := io.ReadFull(c.tcp, b); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	res := kmsg.NewPtrFetchResponse()
 	res.SetVersion(fetchVersion)
 	if err := res.ReadFrom(b[5:]); err != nil { // behind the correlation id and the header's tags
-		return 0, err
+		return 0, 0, err
 	}
 	if len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 || res.Topics[0].Partitions[0].ErrorCode != 0 {
-		return 0, fmt.Errorf("fetch at %d: %+v", at, res)
+		return 0, 0, fmt.Errorf("fetch at %d: %+v", at, res)
 	}
 	next = at
 	for b := res.Topics[0].Partitions[0].RecordBatches; len(b) > 0; {
@@ -141,7 +138,7 @@ func (c drainer) fetch(at int64) (next int64, err error) {
 		b = b[h.Size:]
 	}
 	if next == at {
-		return 0, fmt.Errorf("fetch at %d: no whole batch", at)
+		return 0, 0, fmt.Errorf("fetch at %d: no whole batch", at)
 	}
-	return next, nil
+	return next, size, nil
 }

@@ -10,5 +10,6 @@
 //	SLUICE_SEED=n    the seed of the first round; printed by every run
 //	SLUICE_KILLS=n   kill cycles, 100 if not given
 //	SLUICE_CUTS=n    power cuts of a real file system, 12 if not given
+//	SLUICE_KAFKA_KILLS=n, SLUICE_KAFKA_CUTS=n    of these under real Kafka producers, each client's: 2 and 1 if not given
 //	SLUICE_BIN=path  the binary; built from the sources if not given
 package crash

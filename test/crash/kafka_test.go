@@ -25,7 +25,8 @@ var kafkaProducers = []struct{ client, codec string }{{"franz-go", "none"}, {"co
 // is in the log exactly once, in order, at the offset that was acknowledged. With acks=1 and no idempotence every record that
 // was acknowledged is at its offset: a kill takes nothing that was written.
 func TestA1A5E5KafkaProducersThroughKills(t *testing.T) {
-	kills, seed := int(number(t, "SLUICE_KAFKA_KILLS", 3)), firstSeed(t)
+	t.Parallel()
+	kills, seed := int(number(t, "SLUICE_KAFKA_KILLS", 2)), firstSeed(t)
 	if testing.Short() {
 		kills = 1
 	}
@@ -36,7 +37,7 @@ func TestA1A5E5KafkaProducersThroughKills(t *testing.T) {
 				s := newStay(t, seed)
 				s.start()
 				s.create("k")
-				f := s.flow(p.client, clients.Request{Topic: "k", Codec: p.codec, Acks: acks, Idempotent: acks == "all", Count: 20_000, Size: 1000})
+				f := s.flow(p.client, clients.Request{Topic: "k", Codec: p.codec, Acks: acks, Idempotent: acks == "all", Count: 12_000, Size: 1000})
 				for n := range kills {
 					f.reach((n + 1) * f.r.Count / (kills + 1))
 					s.pause(20 * time.Millisecond)

@@ -19,10 +19,11 @@ import (
 // Real Kafka producers, which are idempotent and wait for acks=all, go on through power cuts of a real file system: in the
 // end every record is in the log exactly once, in order, at the offset that was acknowledged.
 func TestA2A3E5KafkaProducersThroughPowerCuts(t *testing.T) {
+	t.Parallel()
 	if !inSandbox(t) {
 		return
 	}
-	cuts := int(number(t, "SLUICE_KAFKA_CUTS", 2))
+	cuts := int(number(t, "SLUICE_KAFKA_CUTS", 1))
 	if testing.Short() {
 		cuts = 1
 	}
@@ -32,7 +33,7 @@ func TestA2A3E5KafkaProducersThroughPowerCuts(t *testing.T) {
 	for i, p := range kafkaProducers {
 		topic := fmt.Sprintf("k%d", i)
 		s.create(topic)
-		flows = append(flows, s.flow(p.client, clients.Request{Topic: topic, Codec: p.codec, Acks: "all", Idempotent: true, Count: 20_000, Size: 1000}))
+		flows = append(flows, s.flow(p.client, clients.Request{Topic: topic, Codec: p.codec, Acks: "all", Idempotent: true, Count: 12_000, Size: 1000}))
 	}
 	for n := range cuts {
 		for _, f := range flows {
@@ -75,6 +76,7 @@ func (s *stay) cut(v *volume) {
 // With acks=1 a power cut may take what came after the last sync, and only that: what is left is the beginning of what was
 // sent, in order, at the offsets that were acknowledged, and all of it that was told to be synced.
 func TestA2KafkaAcksOneThroughAPowerCut(t *testing.T) {
+	t.Parallel()
 	if !inSandbox(t) {
 		return
 	}
@@ -127,6 +129,7 @@ func TestA2KafkaAcksOneThroughAPowerCut(t *testing.T) {
 // Consumers that have read what a power cut took back, and whose offset other records have got since, are told so, instead of
 // reading on as if nothing had happened: franz-go by ErrDataLoss, librdkafka and Java by the truncation of the log.
 func TestA2KafkaConsumersNoticeWhatAPowerCutTook(t *testing.T) {
+	t.Parallel()
 	if !inSandbox(t) {
 		return
 	}
