@@ -113,14 +113,14 @@ func failed(step []string, out string, err error) error {
 // stamp tells two installations apart: the pinned files, and how they are installed.
 func (k kit) stamp(here string) (string, error) {
 	sum := sha256.New()
-	fmt.Fprintln(sum, k.steps)
+	_, _ = fmt.Fprintln(sum, k.steps) // a hash takes all
 	for _, source := range k.sources {
 		err := filepath.WalkDir(filepath.Join(here, source), func(name string, e fs.DirEntry, err error) error {
 			if err != nil || e.IsDir() {
 				return err
 			}
 			text, err := os.ReadFile(name)
-			fmt.Fprintf(sum, "%s %d\n%s", e.Name(), len(text), text)
+			_, _ = fmt.Fprintf(sum, "%s %d\n%s", e.Name(), len(text), text) // likewise
 			return err
 		})
 		if err != nil {
