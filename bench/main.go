@@ -116,9 +116,13 @@ func inTempDir(dir string, f func(string) error) (err error) {
 	return f(temp)
 }
 
-// measure runs the steps, round by round: a machine that is slow for a while is slow for all of them.
+// measure runs the steps, round by round: a machine that is slow for a while is slow for all of them. Every second round is in
+// the opposite order: of two sides that are compared, the later one meets what the earlier one has left to the kernel and the disk.
 func (r *report) measure(ctx context.Context, s settings, all []step) error {
 	for round := 1; round <= s.rounds; round++ {
+		if round > 1 {
+			slices.Reverse(all)
+		}
 		for _, st := range all {
 			rows, err := measureStep(ctx, round, st)
 			if err != nil {
