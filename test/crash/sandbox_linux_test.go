@@ -1,12 +1,10 @@
 package crash
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"syscall"
 	"testing"
 
@@ -15,35 +13,16 @@ import (
 	"sluice/test/process"
 )
 
-// A sandbox is a process that runs one test again, with mounts and process numbers of its own. When it ends, in whatever
-// way, the kernel ends all that was started in it, undoes its mounts, and gives back its loop devices.
-
-// inSandbox tells whether this is the process inside. Outside it runs the test there, and passes on how it went.
+// inSandbox tells whether this is the process inside of a sandbox, which has mounts and process numbers of its own. Its
+// loop devices are given back, too, when it ends.
 func inSandbox(t *testing.T) bool {
 	t.Helper()
-	if os.Getenv("SLUICE_SANDBOX") == t.Name() {
-		must(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
-		must(t, unix.Mount("proc", "/proc", "proc", 0, ""))
-		return true
+	if !process.Apart(t, syscall.CLONE_NEWNS|syscall.CLONE_NEWPID, "mounts") {
+		return false
 	}
-	if os.Geteuid() != 0 {
-		t.Skip("skipped: only root may mount file systems")
-	}
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=15m", fmt.Sprintf("-test.short=%t", testing.Short()))
-	cmd.Env = append(os.Environ(), "SLUICE_SANDBOX="+t.Name(), "SLUICE_BIN="+process.Binary(t))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
-	out, err := cmd.CombinedOutput()
-	if cmd.ProcessState == nil {
-		t.Skipf("skipped: this machine gives no mounts of one's own: %v", err)
-	}
-	if reason := regexp.MustCompile(`skipped: .*`).Find(out); reason != nil && err == nil {
-		t.Skipf("%s", reason)
-	}
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	t.Logf("%s", bytes.TrimSpace(out))
-	return false
+	must(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	must(t, unix.Mount("proc", "/proc", "proc", 0, ""))
+	return true
 }
 
 func must(t *testing.T, err error) {

@@ -1,14 +1,10 @@
 package system
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"os/exec"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -168,32 +164,14 @@ func TestSlowReadersAreNotGone(t *testing.T) {
 	}
 }
 
-// inNetwork tells whether this is a process with a network of its own. Outside it runs the test there, and passes on
-// how it went.
+// inNetwork tells whether this is a process with a network of its own.
 func inNetwork(t *testing.T) bool {
 	t.Helper()
-	if os.Getenv("SLUICE_NETWORK") == t.Name() {
-		loopback(t, true)
-		return true
+	if !process.Apart(t, syscall.CLONE_NEWNET, "a network") {
+		return false
 	}
-	if os.Geteuid() != 0 {
-		t.Skip("skipped: only root may have a network of its own")
-	}
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m")
-	cmd.Env = append(os.Environ(), "SLUICE_NETWORK="+t.Name(), "SLUICE_BIN="+process.Binary(t))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	out, err := cmd.CombinedOutput()
-	if cmd.ProcessState == nil {
-		t.Skipf("skipped: this machine gives no network of one's own: %v", err)
-	}
-	if reason := regexp.MustCompile(`skipped: .*`).Find(out); reason != nil && err == nil {
-		t.Skipf("%s", reason)
-	}
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	t.Logf("%s", bytes.TrimSpace(out))
-	return false
+	loopback(t, true)
+	return true
 }
 
 // loopback switches the network on or off. While it is off, every packet is lost, and nobody is told.
