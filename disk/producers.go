@@ -122,12 +122,9 @@ func newProducerTable(bound *Producers, clock sched.Clock) *producerTable {
 
 func (t *producerTable) now() int64 { return t.clock().UnixMilli() }
 
-// judge looks at a batch against the log, or, ahead, against the log as it is once what is gathered has been appended. A
-// fresh one is gathered.
-func (t *producerTable) judge(s Sequence, ahead, empty bool) Verdict {
-	if !ahead {
-		t.round++
-	}
+// judge looks at a batch against the log as it is once what is gathered in this round has been appended. A fresh one is
+// gathered.
+func (t *producerTable) judge(s Sequence, empty bool) Verdict {
 	p := t.find(s.ID)
 	if p == nil || p.n == 0 && p.round != t.round {
 		// Nothing is known: it is new here, or it was forgotten. Then any sequence will do, but in a log that has no batch

@@ -40,17 +40,24 @@ type producerState struct {
 //
 // Unready: nothing can be told before a Maintain. It is to be treated as a log without room.
 func (l *Log) Judge(p []byte, ahead bool) Verdict {
-	s, ok := sequenceOf(batch.ReadHeader(p))
-	if !ok || l.failure.Load() != nil {
+	if l.failure.Load() != nil {
 		return Verdict{}
 	}
 	ps := &l.producers
-	if !ps.there.Load() {
+	there := ps.there.Load()
+	if there && !ahead {
+		ps.table.round++ // also for a batch without a sequence: what was gathered before it may have been refused
+	}
+	s, ok := sequenceOf(batch.ReadHeader(p))
+	if !ok {
+		return Verdict{}
+	}
+	if !there {
 		ps.wanted.Store(true)
 		l.progress.wanted.Store(true)
 		return Verdict{Judgement: Unready}
 	}
-	return ps.table.judge(s, ahead, l.next.Load() == 0)
+	return ps.table.judge(s, l.next.Load() == 0)
 }
 
 // noteSequences notes the sequences of p, which has just been appended at first and is stamped. Writer.

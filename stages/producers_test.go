@@ -113,14 +113,15 @@ func TestE5DuplicateWaitsForItsLevel(t *testing.T) {
 }
 
 // E5, A5: batches that were sent again are known in the same pass of the writer, and across a write that had no room: what
-// was refused with the others can be sent again in order, and what followed is refused as long as it has not been.
+// was refused with the others can be sent again in order, and what followed is refused as long as it has not been, also in the
+// next write of the pass, and behind a batch without a sequence.
 func TestA5E5SequencesInOnePass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mem := fstest.NewMem()
-		full, writes := false, 0
+		full, fullAt, writes := false, 0, 0
 		fs := fstest.Fail(mem, func(op fstest.Op) error {
 			if op.By == disk.ByWriter && op.Kind == fstest.Write {
-				if writes++; full {
+				if writes++; full || writes == fullAt {
 					return syscall.ENOSPC
 				}
 			}
@@ -165,6 +166,19 @@ func TestA5E5SequencesInOnePass(t *testing.T) {
 		full = false
 		b.writer.admission.room.full.Store(nil) // as its next check would
 		want(send(one(7), one(6), one(7), one(6)), "BAD_BATCH", "7-8", "8-9", "7-8")
+		large := func(id int64, first int32) []byte { // two of them are two writes
+			var b batch.Builder
+			b.Reset(nil)
+			b.Add(1000, nil, make([]byte, 700<<10), nil)
+			p, err := b.Finish(batch.None)
+			if err != nil {
+				t.Fatal(err)
+			}
+			batch.SetProducer(p, id, 0, first)
+			return p
+		}
+		writes, fullAt = 0, 1
+		want(send(large(1, 8), large(-1, -1), one(9)), "DISK_FULL", "9-10", "BAD_BATCH")
 	})
 }
 
