@@ -54,6 +54,7 @@ const (
 	OutOfOrder                  // it does not follow its producer's last batch
 	Fenced                      // its producer has a newer epoch
 	Unready                     // the log can't take sequences yet; Maintain changes that
+	Later                       // ahead only: there is a place for its producer once what is gathered has been appended
 )
 
 // Verdict is a judgement with what it is founded on.
@@ -86,7 +87,7 @@ type sequenced struct {
 	base        uint64
 }
 
-// producer is what a log knows of one producer. Those of a table are linked in the order of their last append.
+// producer is what a log knows of one producer. Those of a table are linked in the order of their last append, or gathering.
 type producer struct {
 	id           int64
 	used         int64 // Unix ms of the last append
@@ -111,13 +112,13 @@ type producerTable struct {
 	free   []int32
 	newest int32 // index + 1, of the list; 0: it is empty
 	oldest int32
-	round  uint64
+	round  uint64 // from 1 on: 0 is that of who was never gathered
 
 	forgotten int64 // that were still within their time
 }
 
 func newProducerTable(bound *Producers, clock sched.Clock) *producerTable {
-	return &producerTable{bound: bound, clock: clock, byID: make(map[int64]int32)}
+	return &producerTable{bound: bound, clock: clock, round: 1, byID: make(map[int64]int32)}
 }
 
 func (t *producerTable) now() int64 { return t.clock().UnixMilli() }
@@ -133,9 +134,11 @@ func (t *producerTable) judge(s Sequence, empty bool) Verdict {
 			return Verdict{Judgement: OutOfOrder, Epoch: s.Epoch}
 		}
 		if p == nil {
-			p = t.add(s.ID, t.now())
+			if p = t.add(s.ID, t.now()); p == nil {
+				return Verdict{Judgement: Later}
+			}
 		}
-		p.gather(s, t.round)
+		t.gather(p, s)
 		return Verdict{}
 	}
 	epoch, last := p.epoch, p.batches[max(p.n, 1)-1].last
@@ -149,7 +152,7 @@ func (t *producerTable) judge(s Sequence, empty bool) Verdict {
 	case s.Epoch > epoch && s.First != 0:
 		return Verdict{Judgement: OutOfOrder, Epoch: epoch}
 	case s.Epoch > epoch || s.First == due:
-		p.gather(s, t.round)
+		t.gather(p, s)
 		return Verdict{}
 	}
 	if s.Epoch == p.epoch {
@@ -162,9 +165,14 @@ func (t *producerTable) judge(s Sequence, empty bool) Verdict {
 	return Verdict{Judgement: OutOfOrder, Epoch: epoch, Sequence: due}
 }
 
-func (p *producer) gather(s Sequence, round uint64) {
-	p.round, p.nextEpoch, p.nextLast = round, s.Epoch, s.last()
+// gather makes it the newest: where the oldest is gathered, all are.
+func (t *producerTable) gather(p *producer, s Sequence) {
+	p.round, p.nextEpoch, p.nextLast = t.round, s.Epoch, s.last()
+	t.touch(p)
 }
+
+// gathered tells whether its batch may be in the next write: forgotten now, it would be fresh once more when sent again.
+func (t *producerTable) gathered(i int32) bool { return t.all[i].round == t.round }
 
 // note takes up a batch that is in the log.
 func (t *producerTable) note(s Sequence, base uint64, now int64) {
@@ -193,12 +201,15 @@ func (t *producerTable) find(id int64) *producer {
 }
 
 // add makes a place for a producer, the newest. Those whose time is over give way first; where there is no room, the one
-// that was silent longest.
+// that was silent longest. Nil: there is no room, and all are gathered.
 func (t *producerTable) add(id, now int64) *producer {
-	for t.oldest != 0 && t.expired(&t.all[t.oldest-1], now) {
+	for t.oldest != 0 && t.expired(&t.all[t.oldest-1], now) && !t.gathered(t.oldest-1) {
 		t.forget(t.oldest - 1)
 	}
 	if n := len(t.byID); n >= producersPerLog || n >= producersLeast && t.bound.held.Load() >= t.bound.most {
+		if t.gathered(t.oldest - 1) {
+			return nil
+		}
 		t.forget(t.oldest - 1)
 		t.forgotten++
 	}

@@ -86,6 +86,45 @@ func TestE5ProducersAreBounded(t *testing.T) {
 	}
 }
 
+// E5: who is gathered for the next write is not forgotten for a newcomer, for want of room or of time: or else its batch, sent
+// again, would be in that write twice. A newcomer that finds no other to take the place of waits for the write.
+func TestE5GatheredProducersAreNotForgotten(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	e := newEnv(t, fstest.NewMem(), disk.LogOptions{Producers: disk.NewProducers(1, time.Hour), Clock: func() time.Time { return now }})
+	for id := range int64(16) {
+		e.send(t, of(t, id, 0, 0, 10))
+	}
+	for i, silent := range []time.Duration{0, 2 * time.Hour} {
+		now = now.Add(silent)
+		newcomer := int64(100 + i)
+		e.wantJudged(t, of(t, 0, 0, 1, 10), disk.Verdict{})
+		for _, c := range []struct {
+			id   int64
+			seq  int32
+			want disk.Verdict
+		}{
+			{newcomer, 0, disk.Verdict{}},
+			{0, 1, disk.Verdict{Judgement: disk.OutOfOrder, Sequence: 2}}, // sent again, as the next one
+			{newcomer, 0, disk.Verdict{Judgement: disk.OutOfOrder, Sequence: 1}},
+		} {
+			if got := e.l.Judge(of(t, c.id, 0, c.seq, 10), true); got != c.want {
+				t.Errorf("silent for %v: producer %d, %d: %+v, want %+v", silent, c.id, c.seq, got, c.want)
+			}
+		}
+	}
+	e.wantJudged(t, of(t, 0, 0, 1, 10), disk.Verdict{})
+	for id := int64(200); id < 215; id++ {
+		if got := e.l.Judge(of(t, id, 0, 0, 10), true); got.Judgement != disk.Fresh {
+			t.Errorf("producer %d: %+v", id, got)
+		}
+	}
+	if got := e.l.Judge(of(t, 300, 0, 0, 10), true); got.Judgement != disk.Later {
+		t.Errorf("beside 16 that are gathered: %+v", got)
+	}
+	e.wantJudged(t, of(t, 300, 0, 0, 10), disk.Verdict{})
+	e.close(t)
+}
+
 // E5: a producer that was silent for long is forgotten: when another one comes, and at the next opening.
 func TestE5ProducersExpire(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)

@@ -39,6 +39,7 @@ type producerState struct {
 // A failed log judges nothing, and its Append tells why. It allocates nothing for a producer that is known. WRITER ONLY.
 //
 // Unready: nothing can be told before a Maintain. It is to be treated as a log without room.
+// Later, ahead: the batch is for the next write.
 func (l *Log) Judge(p []byte, ahead bool) Verdict {
 	if l.failure.Load() != nil {
 		return Verdict{}
