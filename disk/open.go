@@ -273,7 +273,9 @@ func (p *opener) publish() {
 	l.durable.Store(active.end.Load())
 	l.progress.mu.base, l.progress.mu.tail = active.base, end
 	l.progress.clean, p.rec.Clean = p.clean, p.clean || l.progress.begun.Load()
-	l.indexWanted.Store(active.front.pos > 0)
+	if active.front.pos > 0 {
+		l.indexWanted.Store(true) // it may be already: a look behind damage wants one, too
+	}
 	l.progress.seen = p.mark.epoch
 	l.owe()
 	if p.broken != nil {

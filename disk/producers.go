@@ -101,6 +101,8 @@ type producer struct {
 	round     uint64
 	nextEpoch int16
 	nextLast  int32
+
+	doubtful bool // opening: a batch that can't be read may be its last one
 }
 
 // producerTable is the producers of one log.
@@ -189,7 +191,7 @@ func (t *producerTable) note(s Sequence, base uint64, now int64) {
 	}
 	p.batches[p.n] = sequenced{s.First, s.last(), base}
 	p.n++
-	p.used = now
+	p.used, p.doubtful = now, false
 	t.touch(p)
 }
 
@@ -236,6 +238,24 @@ func (t *producerTable) forget(i int32) {
 	delete(t.byID, t.all[i].id)
 	t.free = append(t.free, i)
 	t.bound.held.Add(-1)
+}
+
+// doubtAll: none may be at the sequence that its last known batch ends with.
+func (t *producerTable) doubtAll() {
+	for i := t.oldest; i != 0; i = t.all[i-1].newer {
+		t.all[i-1].doubtful = true
+	}
+}
+
+// forgetDoubtful makes unknown who would be told that the next batch is out of order, for good, where it may be the right one.
+func (t *producerTable) forgetDoubtful() {
+	for i := t.oldest; i != 0; {
+		at := i - 1
+		i = t.all[at].newer
+		if t.all[at].doubtful {
+			t.forget(at)
+		}
+	}
 }
 
 // touch makes it the newest.

@@ -387,6 +387,63 @@ func TestC2E5ProducersBehindARepair(t *testing.T) {
 	e.close(t)
 }
 
+// C2, E5: damage among the batches that are read at opening hides only itself: what lies behind is known, and who may have
+// appended in it, and not again behind it, is taken for a new producer. It is told of.
+func TestC2E5ProducersAroundDamage(t *testing.T) {
+	const size, n = 1100, 20 // bytes of a batch, about; batches: of producer 1, each second one, of 2 to 11 one each
+	for _, c := range []struct {
+		name  string
+		bytes int64 // of a segment
+		at    int   // the damaged byte; -1: the last one of the first segment
+	}{
+		{"in the middle", 1 << 20, 7 * size},
+		{"in a header", 1 << 20, 0},
+		{"among the last five of a producer", 1 << 20, 15 * size},
+		{"at the end of a segment", 8 << 10, -1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			mem := fstest.NewMem()
+			e := newEnv(t, mem, disk.LogOptions{SegmentBytes: c.bytes})
+			send := func(i int) []byte {
+				if i%2 == 0 {
+					return of(t, 1, 0, int32(i/2), 1000)
+				}
+				return of(t, 2+int64(i/2), 0, 0, 1000)
+			}
+			for i := range n {
+				e.send(t, send(i))
+			}
+			_, err := e.l.Sync()
+			must(t, err)
+			must(t, e.l.Mark(disk.ByFlusher))
+			e.maintain(t)
+			mem = mem.Kill()
+			const name = "topics/t/0/00000000000000000000.log"
+			b := load(t, mem, name)
+			at := (c.at + len(b)) % len(b)
+			b[at] ^= 1
+			save(t, mem, name, b)
+			hit := at / len(send(0))
+			e = &env{fs: mem, opt: e.opt, s: openStore(t, mem)}
+			e.openLog(t)
+			must(t, e.l.Err())
+			if len(e.rec.Repaired) != 1 || !strings.Contains(e.rec.Repaired[0], fmt.Sprintf("from offset %d on can be read (lost: 1)", hit)) {
+				t.Errorf("told: %q", e.rec.Repaired)
+			}
+			for i := range n {
+				if b := send(i); i%2 == 1 && i > hit || i%2 == 0 && i >= n-2*disk.SequencesKept {
+					e.wantJudged(t, b, disk.Verdict{Judgement: disk.Duplicate, First: uint64(i)})
+				} else if i%2 == 1 {
+					e.wantJudged(t, of(t, 2+int64(i/2), 0, 1, 10), disk.Verdict{})
+				}
+			}
+			e.wantJudged(t, send(n), disk.Verdict{})
+			e.wantJudged(t, send(n+2), disk.Verdict{Judgement: disk.OutOfOrder, Sequence: n / 2})
+			e.close(t)
+		})
+	}
+}
+
 // B8, E5: a log whose snapshots, or the batches behind them, cannot be read is only read from, as an append might be a second
 // one; one copy that can't be read costs nothing.
 func TestB8E5ProducersCannotBeRead(t *testing.T) {

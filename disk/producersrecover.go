@@ -146,9 +146,19 @@ func (p *opener) lookBack() (base uint64, at spot) {
 	return base, at
 }
 
+// replay takes up batches in the order of their offsets.
+type replay struct {
+	table *producerTable
+	now   int64
+	next  uint64 // offset that is due
+
+	lost, lostFrom uint64 // how many offsets no batch was found for that can be read, and the first
+}
+
 // replay takes up the batches from an offset on, which is at that position in the segment of that base, or behind it.
 func (p *opener) replay(base uint64, at spot) error {
 	ps := &p.l.producers
+	r := replay{table: ps.table, now: ps.table.now(), next: at.off}
 	for i, s := range p.named {
 		from := spot{0, s.base}
 		if s.base == base && at.pos > 0 {
@@ -157,46 +167,68 @@ func (p *opener) replay(base uint64, at spot) error {
 		if i+1 < len(p.named) && p.named[i+1].base <= at.off || s.end.Load() <= at.off {
 			continue
 		}
-		size := s.size.Load()
-		end := tail{spot: from}
+		end := from
 		err := p.look(s, func(w *window) error {
-			w.limit = size
-			return p.sequences(w, &end, at.off)
+			w.limit = s.size.Load()
+			v := view{seg: s, base: s.base, size: w.limit, end: s.end.Load(), file: w.file, index: s.lookup, log: p.l, epochs: w.epochs}
+			return r.segment(w, &v, &end)
 		})
 		if err != nil {
 			return p.unknowing(s.base, err)
 		}
 		p.rec.Replayed += end.pos - from.pos
-		if end.pos < size {
-			p.tell(producersName, fmt.Sprintf("what producers appended in the rest of %s is not known, as it is damaged",
-				p.l.place(s.base, end.pos)))
-		}
 	}
 	ps.since = -p.rec.Replayed
+	r.reach(p.named[len(p.named)-1].end.Load())
+	if r.lost > 0 {
+		r.table.forgetDoubtful()
+		p.tell(producersName, fmt.Sprintf("not all that producers appended from offset %d on can be read (lost: %d); one that has appended "+
+			"nothing behind that is taken for a new one", r.lostFrom, r.lost))
+	}
 	return nil
+}
+
+// segment takes up the batches from a spot on, but for those that are not due any more, and leaves at where they end. It
+// steps over damage. Errors: I/O.
+func (r *replay) segment(w *window, v *view, at *spot) error {
+	for at.off < v.end {
+		h, _, err := w.batch(at.pos, at.off, v.end)
+		if isBad(err) {
+			_, *at, err = v.log.resume(ByOpen, v, startAt(*at))
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if h.BaseOffset >= r.next {
+			r.reach(h.BaseOffset)
+			if s, ok := sequenceOf(h); ok {
+				r.table.note(s, h.BaseOffset, r.now)
+			}
+			r.next = h.Next()
+		}
+		*at = at.behind(h)
+	}
+	return nil
+}
+
+// reach goes on at an offset. Any producer may have appended what is missing before it.
+func (r *replay) reach(off uint64) {
+	if off <= r.next {
+		return
+	}
+	if r.lost == 0 {
+		r.lostFrom = r.next
+	}
+	r.lost += off - r.next
+	r.next = off
+	r.table.doubtAll()
 }
 
 func (p *opener) unknowing(base uint64, err error) error {
 	return fmt.Errorf("read %s for what is known of the producers: %w; the log is read only until a restart finds this mended",
 		p.l.path(segmentName(base)), err)
-}
-
-// sequences takes up the batches from t on, but for those before an offset, and leaves t at the first that is not good.
-func (p *opener) sequences(w *window, t *tail, from uint64) error {
-	table := p.l.producers.table
-	now := table.now()
-	for t.pos < w.limit {
-		h, _, err := w.batch(t.pos, t.off, maxOffset)
-		if isBad(err) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if s, ok := sequenceOf(h); ok && h.BaseOffset >= from {
-			table.note(s, h.BaseOffset, now)
-		}
-		t.step(h)
-	}
-	return nil
 }
