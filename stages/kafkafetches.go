@@ -15,8 +15,10 @@ import (
 // the next, so that a steady fetch allocates nothing. The responder's.
 type fetchState struct {
 	budget *sched.Bytes
-	paid   int64 // out of it
+	paid   int64 // out of it, and
 	own    ownFetch
+
+	paidNames int64 // of this, for names
 
 	req         kafka.FetchRequest
 	version     int16
@@ -80,7 +82,7 @@ func newFetchState(budget *sched.Bytes) *fetchState {
 // useOwn gives back what was paid for.
 func (f *fetchState) useOwn() {
 	f.budget.Free(f.paid)
-	f.paid = 0
+	f.paid, f.paidNames = 0, 0
 	clear(f.own.parts[:])
 	f.session = fetchSession{}
 	f.parts, f.results, f.of, f.subs, f.names = f.own.parts[:0], f.own.results[:0], f.own.of[:0], f.own.subs[:0], f.own.names[:0]
@@ -154,7 +156,7 @@ func (f *fetchState) makeRoom(n, names int) bool {
 	if !f.budget.TryReserve(cost) {
 		return false
 	}
-	f.paid = cost
+	f.paid, f.paidNames = cost, int64(names)
 	f.parts, f.names = make([]fetchPart, 0, n), make([]byte, 0, names)
 	f.makeAnswer(n)
 	return true

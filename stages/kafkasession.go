@@ -135,14 +135,24 @@ func (f *fetchState) growParts() bool {
 	return true
 }
 
-// growNames makes room for more names. Those that are there stay where they are.
+// growNames makes room for a name of n bytes: for twice as much as is in use. What those had that are forgotten is left behind, or a client
+// that takes partitions out and in again would pay for their names each time.
 func (f *fetchState) growNames(n int) bool {
-	n = max(n, 4<<10)
+	for i := range f.parts {
+		if i == 0 || !bytes.Equal(f.parts[i].Topic, f.parts[i-1].Topic) {
+			n += len(f.parts[i].Topic)
+		}
+	}
+	n = max(2*n, 4<<10)
 	if !f.budget.TryReserve(int64(n)) {
 		return false
 	}
-	f.paid += int64(n)
+	f.budget.Free(f.paidNames)
+	f.paid, f.paidNames = f.paid-f.paidNames+int64(n), int64(n)
 	f.names = make([]byte, 0, n)
+	for i := range f.parts {
+		f.keepName(i, &f.parts[i].FetchPartition)
+	}
 	return true
 }
 
