@@ -43,15 +43,17 @@ type Config struct {
 	Topic TopicConfig // what a topic gets that is created without settings
 }
 
-// MemoryConfig is the server's byte budgets. Whoever holds bytes of one waits at
-// most for one further down this list, so nobody waits in a circle.
+// MemoryConfig is the server's byte budgets. DESIGN.md says who waits for which, so that
+// nobody waits in a circle.
 type MemoryConfig struct {
-	Receive int64 // read buffers of busy connections; without, they use their own 4 KiB
-	Append  int64 // requests between socket and writer, up to 256 KiB each
-	Large   int64 // larger requests
-	Read    int64 // stored batches between file and socket
-	Decode  int64 // compressed batches, decoded for text readers
-	Fetch   int64 // what Kafka fetches of more than a few partitions keep of each, while they wait, and sessions from one to the next; never waited for
+	Receive  int64 // read buffers of busy connections; without, they use their own 4 KiB
+	Append   int64 // requests between socket and writer, up to 256 KiB each
+	Large    int64 // larger requests
+	Read     int64 // stored batches between file and socket
+	Decode   int64 // compressed batches, decoded for text readers
+	Requests int64 // Kafka requests of many topics or partitions, decoded, from reader to answer
+	Answers  int64 // large answers to Kafka requests, while their clients take them; never waited for
+	Fetch    int64 // what Kafka fetches of more than a few partitions keep of each, while they wait, and sessions from one to the next; never waited for
 }
 
 // DiskConfig is when the disk counts as full. Sizes may be Auto.
@@ -141,7 +143,8 @@ func Default() Config {
 		Grace:          30 * time.Second,
 		CrashLoop:      5,
 		Memory: MemoryConfig{
-			Receive: 64 << 20, Append: 64 << 20, Large: 128 << 20, Read: 128 << 20, Decode: 64 << 20, Fetch: 32 << 20,
+			Receive: 64 << 20, Append: 64 << 20, Large: 128 << 20, Read: 128 << 20, Decode: 64 << 20,
+			Requests: 32 << 20, Answers: 32 << 20, Fetch: 32 << 20,
 		},
 		Producers: ProducersConfig{Max: 100_000, Expire: 24 * time.Hour},
 		Disk:      DiskConfig{Low: Auto, High: Auto, Reserve: Auto, Check: time.Second},

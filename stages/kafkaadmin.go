@@ -2,7 +2,6 @@ package stages
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -15,28 +14,6 @@ import (
 // kafkaNode is the number under which clients know this server: broker, controller, leader
 // and only replica of everything.
 const kafkaNode = 0
-
-// kafkaAdmin answers what is about topics and the server itself. An ApiVersions of a version
-// that is not served has version -1; its answer has version 0.
-func (r *responder) kafkaAdmin(_ context.Context, _ *command, req kmsg.Request) kmsg.Response {
-	switch req := req.(type) {
-	case *kmsg.ApiVersionsRequest:
-		return r.apiVersions(req)
-	case *kmsg.MetadataRequest:
-		return r.metadata(req)
-	case *kmsg.FindCoordinatorRequest:
-		return findCoordinator(req)
-	case *kmsg.CreateTopicsRequest:
-		return r.createTopics(req)
-	case *kmsg.CreatePartitionsRequest:
-		return r.createPartitions(req)
-	case *kmsg.DeleteTopicsRequest:
-		return r.deleteTopics(req)
-	case *kmsg.DescribeConfigsRequest:
-		return r.describeConfigs(req)
-	}
-	panic(fmt.Sprintf("BUG: nobody carries out %T", req))
-}
 
 // apiVersions tells what is served. A client whose version is not hears of the versions of
 // this request alone, which is what Kafka tells it too.
@@ -84,7 +61,7 @@ func findCoordinator(req *kmsg.FindCoordinatorRequest) kmsg.Response {
 // metadata tells where the server is, and which topics it has. Where the client allows it,
 // and the configuration does, it makes those that are asked for by name: at once, so that
 // nobody has to ask again.
-func (r *responder) metadata(req *kmsg.MetadataRequest) kmsg.Response {
+func (r *responder) metadata(ctx context.Context, req *kmsg.MetadataRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.MetadataResponse)
 	host, port := r.c.kafkaAddress()
 	cluster := r.c.srv.store.ClusterID()
@@ -100,6 +77,9 @@ func (r *responder) metadata(req *kmsg.MetadataRequest) kmsg.Response {
 	create := r.c.srv.conf.AutoCreate && (req.Version < 4 || req.AllowAutoTopicCreation)
 	told := make(map[string]bool, len(req.Topics)) // each once: an answer is larger than what asks for it
 	for i := range req.Topics {
+		if r.over(ctx) {
+			break
+		}
 		ask := &req.Topics[i]
 		if key := topicKey(ask.Topic, ask.TopicID); !told[key] {
 			told[key] = true

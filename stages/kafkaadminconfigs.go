@@ -148,10 +148,16 @@ func createdConfigs(s *Server, t *topic) (all []kmsg.CreateTopicsResponseTopicCo
 	return all
 }
 
+// describedMost bounds the topics whose settings one answer tells: each takes a hundred times what asks for it.
+const describedMost = 10_000
+
+var errDescribedMost = &kafkaError{kafka.PolicyViolation, fmt.Sprintf("one answer tells the settings of %d topics at most: ask for fewer at a time", describedMost)}
+
 // describeConfigs tells the settings of topics and of the server.
 func (r *responder) describeConfigs(req *kmsg.DescribeConfigsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
 	told := make(map[string]bool, len(req.Resources)) // each once: an answer is larger than what asks for it
+	helped := make(map[string]bool)                   // what each setting is for, likewise
 	for i := range req.Resources {
 		ask := &req.Resources[i]
 		key := fmt.Sprint(ask.ResourceType, " ", ask.ResourceName)
@@ -161,14 +167,19 @@ func (r *responder) describeConfigs(req *kmsg.DescribeConfigsRequest) kmsg.Respo
 		told[key] = true
 		answer := kmsg.NewDescribeConfigsResponseResource()
 		answer.ResourceType, answer.ResourceName = ask.ResourceType, ask.ResourceName
-		configs, e := r.configsOf(ask)
+		configs, e := []kmsg.DescribeConfigsResponseResourceConfig(nil), errDescribedMost
+		if len(resp.Resources) < describedMost {
+			configs, e = r.configsOf(ask)
+		}
 		answer.ErrorCode, answer.ErrorMessage = r.fields(kafka.DescribeConfigs, e)
 		for _, c := range configs {
 			if len(ask.ConfigNames) > 0 && !slices.Contains(ask.ConfigNames, c.Name) {
 				continue
 			}
-			if !req.IncludeDocumentation {
+			if c.Documentation != nil && (!req.IncludeDocumentation || helped[c.Name]) {
 				c.Documentation = nil
+			} else if c.Documentation != nil {
+				helped[c.Name] = true
 			}
 			if req.IncludeSynonyms {
 				c.ConfigSynonyms = []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym{{Name: c.Name, Value: c.Value, Source: c.Source}}

@@ -1,6 +1,7 @@
 package stages
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -13,13 +14,16 @@ import (
 )
 
 // createTopics makes topics. One that can't be made hurts no other.
-func (r *responder) createTopics(req *kmsg.CreateTopicsRequest) kmsg.Response {
+func (r *responder) createTopics(ctx context.Context, req *kmsg.CreateTopicsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
 	var names occurrences
 	for i := range req.Topics {
 		names.add(req.Topics[i].Topic)
 	}
 	for i := range req.Topics {
+		if r.over(ctx) {
+			break
+		}
 		ask := &req.Topics[i]
 		if names.again(ask.Topic) { // it is answered once
 			continue
@@ -32,7 +36,7 @@ func (r *responder) createTopics(req *kmsg.CreateTopicsRequest) kmsg.Response {
 		}
 		if e == nil {
 			answer.TopicID, answer.NumPartitions, answer.ReplicationFactor = made.id, int32(made.conf.Partitions), 1
-			if !req.ValidateOnly { // of topics that are not made any number would fit into a request, and these are larger than what asks for them
+			if !req.ValidateOnly && len(resp.Topics) < describedMost { // of topics that are not made any number would fit into a request, and these are larger than what asks for them
 				answer.Configs = createdConfigs(r.c.srv, made)
 			}
 		}
@@ -102,13 +106,16 @@ func partitionsAsked(ask *kmsg.CreateTopicsRequestTopic) (int, *kafkaError) {
 func onlyHere(replicas []int32) bool { return slices.Equal(replicas, kafkaReplicas) }
 
 // createPartitions adds partitions to topics.
-func (r *responder) createPartitions(req *kmsg.CreatePartitionsRequest) kmsg.Response {
+func (r *responder) createPartitions(ctx context.Context, req *kmsg.CreatePartitionsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.CreatePartitionsResponse)
 	var names occurrences
 	for i := range req.Topics {
 		names.add(req.Topics[i].Topic)
 	}
 	for i := range req.Topics {
+		if r.over(ctx) {
+			break
+		}
 		ask := &req.Topics[i]
 		if names.again(ask.Topic) {
 			continue
@@ -145,7 +152,7 @@ func (r *responder) growTopic(ask *kmsg.CreatePartitionsRequestTopic, dry bool) 
 }
 
 // deleteTopics removes topics, by name or, in newer versions, by id.
-func (r *responder) deleteTopics(req *kmsg.DeleteTopicsRequest) kmsg.Response {
+func (r *responder) deleteTopics(ctx context.Context, req *kmsg.DeleteTopicsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
 	asked := req.Topics
 	for i := range req.TopicNames {
@@ -156,6 +163,9 @@ func (r *responder) deleteTopics(req *kmsg.DeleteTopicsRequest) kmsg.Response {
 		names.add(topicKey(asked[i].Topic, asked[i].TopicID))
 	}
 	for i := range asked {
+		if r.over(ctx) {
+			break
+		}
 		ask, key := &asked[i], topicKey(asked[i].Topic, asked[i].TopicID)
 		if names.again(key) {
 			continue

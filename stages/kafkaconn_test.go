@@ -147,41 +147,7 @@ func TestKafkaProduceToManyPartitions(t *testing.T) {
 			}
 		}
 	}
-	if used, _ := s.receiveMemory.Used(); used > s.conf.Conn.ReadBytes {
-		t.Errorf("%d bytes of memory.receive are held for an answered request", used)
-	}
-}
-
-// Where there is no memory for a large request, its connection is closed, and nothing of it is appended.
-func TestKafkaLargeRequestWithoutMemory(t *testing.T) {
-	conf := Default()
-	conf.Kafka = anyPort
-	s := startServerOn(t, fstest.NewMem(), conf)
-	text := dial(t, s)
-	text.send("CREATE t partitions=100\n")
-	text.want("OK")
-	all := s.conf.Memory.Receive
-	if err := s.receiveMemory.Reserve(t.Context(), all); err != nil {
-		t.Fatal(err)
-	}
-	parts := make([]toPartition, 100)
-	for i := range parts {
-		parts[i] = toPartition{"t", int32(i), recordBatch(t, "x")}
-	}
-	c := dialKafka(t, s)
-	c.send(produceRequest(9, 1, parts...))
-	c.ended()
-	if n := s.stats.closed[closedOverloaded].Load(); n != 1 {
-		t.Errorf("%d connections were closed for it", n)
-	}
-	small := dialKafka(t, s)
-	if got := results(small.ask(produceRequest(9, 1, parts[0]))); got[0].code != 0 || got[0].base != 0 {
-		t.Errorf("a small one: %v", got)
-	}
-	s.receiveMemory.Free(all)
-	if got := results(dialKafka(t, s).ask(produceRequest(9, 1, parts...))); len(got) != 100 || got[1].base != 0 {
-		t.Errorf("with memory again: %v", got)
-	}
+	waitFor(t, func() bool { used, _ := s.requestMemory.Used(); return used == 0 })
 }
 
 // A client that takes none of its answers holds no memory for requests while it is waited for.

@@ -45,6 +45,12 @@ func kafkaErrorOf(e *text.Error) kafkaError {
 	return kafkaError{kafkaCodes[e.Code], e.Text}
 }
 
+// failed counts an error, and returns it as answers hold it.
+func (r *responder) failed(key kafka.Key, code kafka.Code) int16 {
+	r.c.srv.stats.kafka.failed(key, code)
+	return int16(code)
+}
+
 // produceError is kafkaErrorOf for an append, whose batch was found good before: what a
 // writer refuses for itself is its place in the row of its producer's.
 func produceError(e *text.Error) kafkaError {

@@ -25,18 +25,18 @@ const fetchPiece = 1 << 20
 type kafkaFetch struct {
 	req   kafka.FetchRequest // a view into
 	own   []byte             // or
-	lease *sched.Buf         // of memory.receive
+	lease *sched.Buf         // of memory.requests
 }
 
 // decodeFetch takes a Fetch out of its frame, of which it keeps nothing.
-func (p *parser) decodeFetch(q *kafkaRequest, h kafka.Header) error {
+func (p *parser) decodeFetch(ctx context.Context, q *kafkaRequest, h kafka.Header) error {
 	f, c, body := &q.fetch, p.c, h.Body
 	if n := len(body); n <= ownRequest {
 		f.own = append(f.own[:0], body...)
 		body = f.own
 	} else {
 		c.letFetchGo(f) // one that proved to be malformed
-		if f.lease = c.srv.receiveMemory.TryLease(n); f.lease == nil {
+		if f.lease = c.requestLease(ctx, n); f.lease == nil {
 			return errNoMemory
 		}
 		c.kafka.held.Add(int64(cap(f.lease.B)))
@@ -44,6 +44,18 @@ func (p *parser) decodeFetch(q *kafkaRequest, h kafka.Header) error {
 		body = f.lease.B
 	}
 	return f.req.Parse(h.Version, body)
+}
+
+// requestLease is hold for a buffer; nil: there is none.
+func (c *conn) requestLease(ctx context.Context, n int) *sched.Buf {
+	budget := c.srv.requestMemory
+	lease := budget.TryLease(n)
+	if lease == nil {
+		ctx, cancel := c.requestTime(ctx)
+		defer cancel()
+		lease, _ = budget.Lease(ctx, n) // an error means what it does in hold
+	}
+	return lease
 }
 
 // letFetchGo gives back what a large request was copied into.

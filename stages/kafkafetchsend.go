@@ -13,6 +13,10 @@ import (
 func (r *responder) sendFetch(ctx context.Context, cmd *command) {
 	f := r.c.kafka.fetches
 	f.answer()
+	r.failed(kafka.Fetch, f.refused)
+	for i := range f.results {
+		r.failed(kafka.Fetch, f.results[i].Code)
+	}
 	size := kafka.FetchResponseSize(f.version, f.results)
 	r.c.srv.stats.read(int(f.size))
 	if size <= smallFrame && r.smallFetch(ctx, cmd, size) {

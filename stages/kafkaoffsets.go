@@ -20,14 +20,19 @@ const (
 )
 
 // kafkaListOffsets answers which offset a time, or a log's start or end, has.
-func (r *responder) kafkaListOffsets(_ context.Context, cmd *command, req *kmsg.ListOffsetsRequest) kmsg.Response {
+func (r *responder) kafkaListOffsets(ctx context.Context, cmd *command, req *kmsg.ListOffsetsRequest) kmsg.Response {
 	cmd.delivery = &r.delivery
 	answer := req.ResponseKind().(*kmsg.ListOffsetsResponse)
 	for _, t := range req.Topics {
 		to := kmsg.NewListOffsetsResponseTopic()
 		to.Topic = t.Topic
 		for _, p := range t.Partitions {
-			to.Partitions = append(to.Partitions, r.listOffset(cmd, req.Version, t.Topic, p))
+			if r.over(ctx) {
+				return answer
+			}
+			one := r.listOffset(cmd, req.Version, t.Topic, p)
+			r.failed(kafka.ListOffsets, kafka.Code(one.ErrorCode))
+			to.Partitions = append(to.Partitions, one)
 		}
 		answer.Topics = append(answer.Topics, to)
 	}
@@ -95,7 +100,7 @@ func (s *Server) atEpoch(topic string, index, epoch int32) (*partition, kafka.Co
 }
 
 // kafkaEpochEnds answers where epochs end: by that a client finds out up to where the log is the one that it has read.
-func (r *responder) kafkaEpochEnds(_ context.Context, _ *command, req *kmsg.OffsetForLeaderEpochRequest) kmsg.Response {
+func (r *responder) kafkaEpochEnds(req *kmsg.OffsetForLeaderEpochRequest) kmsg.Response {
 	answer := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
 	for _, t := range req.Topics {
 		to := kmsg.NewOffsetForLeaderEpochResponseTopic()
@@ -104,7 +109,7 @@ func (r *responder) kafkaEpochEnds(_ context.Context, _ *command, req *kmsg.Offs
 			end := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 			end.Partition, end.LeaderEpoch, end.EndOffset = p.Partition, -1, -1
 			part, code := r.c.srv.atEpoch(t.Topic, p.Partition, p.CurrentLeaderEpoch)
-			if end.ErrorCode = int16(code); code == kafka.NoError {
+			if end.ErrorCode = r.failed(kafka.OffsetForLeaderEpoch, code); code == kafka.NoError {
 				end.LeaderEpoch, end.EndOffset = epochEnd(part.log, p.LeaderEpoch)
 			}
 			to.Partitions = append(to.Partitions, end)

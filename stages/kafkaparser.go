@@ -81,7 +81,7 @@ func (p *parser) frame(ctx context.Context, size int64, key kafka.Key, version i
 	if err != nil {
 		return err
 	}
-	err = p.decode(frame[frameSize:])
+	err = p.decode(ctx, frame[frameSize:])
 	if lease != nil {
 		lease.Release()
 	}
@@ -125,19 +125,19 @@ func reason(err error) closing {
 
 // decode makes the request of a frame, in the storage of the reserved command. It keeps
 // nothing of the frame.
-func (p *parser) decode(frame []byte) error {
+func (p *parser) decode(ctx context.Context, frame []byte) error {
 	h, err := kafka.ParseHeader(frame)
 	q := p.storage(h)
 	switch {
 	case errors.Is(err, kafka.ErrUnserved): // ApiVersions, whose answer says in a form that everybody can read which versions there are
-		q.version, q.body, err = 0, &kmsg.ApiVersionsRequest{Version: -1}, nil
+		q.version, q.body = 0, &kmsg.ApiVersionsRequest{Version: -1}
+		return nil
 	case err != nil:
 		return err
 	case h.Key == kafka.Fetch:
-		return p.decodeFetch(q, h)
-	case !p.c.hold(q, kafka.DecodedMost(h)):
-		return errNoMemory
-	default:
+		return p.decodeFetch(ctx, q, h)
+	}
+	if err = p.c.hold(ctx, q, kafka.DecodedMost(h)); err == nil {
 		q.body, err = kafka.Decode(h)
 	}
 	return err

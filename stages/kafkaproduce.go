@@ -32,7 +32,7 @@ const partsMost = 128
 const resultSize = 256
 
 // produce takes a Produce. There is one lease for all of it, and each batch goes to its
-// writer as a view; so the reader waits for nobody but writers while it holds memory.
+// writer as a view; so the reader waits for nobody but writers, and briefly for memory.requests, while it holds memory.
 func (p *parser) produce(ctx context.Context, size int) error {
 	buf, err := p.r.leaseFor(ctx, size)
 	if err != nil {
@@ -53,7 +53,7 @@ func (p *parser) produce(ctx context.Context, size int) error {
 	if err := in.Parse(h.Version, h.Body); err != nil {
 		return p.cut(closedMalformed) // before anything is appended
 	}
-	if !p.c.hold(q, int64(in.Partitions)*resultSize+2*namesSize(*in)) {
+	if err := p.c.hold(ctx, q, int64(in.Partitions)*resultSize+2*namesSize(*in)); err != nil {
 		return p.cut(closedOverloaded)
 	}
 	q.produce.begin(*in)

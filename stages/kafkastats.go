@@ -25,8 +25,11 @@ func (s *kafkaStats) requested(key kafka.Key) {
 }
 
 // failed counts an error that a client is told: in each partition that has one, or for the
-// whole request.
+// whole request. NoError is none.
 func (s *kafkaStats) failed(key kafka.Key, code kafka.Code) {
+	if code == kafka.NoError {
+		return
+	}
 	s.errors[min(uint(uint16(key)), kafkaKeys-1)].Add(1)
 	s.codes[min(uint(uint16(code+1)), kafkaCodesMost-1)].Add(1)
 }

@@ -57,7 +57,7 @@ func (c *Config) MemoryBound() int64 {
 	const base = 64 << 20 // code, stacks, queues, indexes, catalog, and room for the collector to breathe
 	const connection = 24 << 10
 	m := c.Memory
-	return base + connection*c.MaxConnections + m.Receive + m.Append + m.Large + m.Read + m.Decode + m.Fetch
+	return base + connection*c.MaxConnections + m.Receive + m.Append + m.Large + m.Read + m.Decode + m.Requests + m.Answers + m.Fetch
 }
 
 // descriptors counts the open descriptors of this process, without the one it

@@ -30,9 +30,10 @@ type Server struct {
 
 	limits sched.Descriptors // fixed before start
 
-	catalog                                                                         *catalog
-	conns                                                                           *connections
-	receiveMemory, appendMemory, largeMemory, readMemory, decodeMemory, fetchMemory *sched.Bytes
+	catalog                                                            *catalog
+	conns                                                              *connections
+	receiveMemory, appendMemory, largeMemory, readMemory, decodeMemory *sched.Bytes
+	requestMemory, answerMemory, fetchMemory                           *sched.Bytes // of Kafka's clients
 
 	listener, kafkaListener, httpListener net.Listener // nil: nobody listens there
 	http                                  *http.Server
@@ -104,9 +105,9 @@ func newServer(conf Config, log *zap.Logger, fs disk.FS, store *disk.Store, limi
 		conf: conf, log: log, stats: st, store: store, catalog: newCatalog(), conns: newConnections(st, int64(limits.Connections), conf.MaxPerAddress), limits: limits,
 		receiveMemory: sched.NewBytes(conf.Memory.Receive), appendMemory: sched.NewBytes(conf.Memory.Append),
 		largeMemory: sched.NewBytes(conf.Memory.Large), readMemory: sched.NewBytes(conf.Memory.Read), decodeMemory: sched.NewBytes(conf.Memory.Decode),
-		fetchMemory: sched.NewBytes(conf.Memory.Fetch),
-		producers:   disk.NewProducers(conf.Producers.Max, conf.Producers.Expire),
-		drain:       make(chan struct{}), done: make(chan struct{}),
+		requestMemory: sched.NewBytes(conf.Memory.Requests), answerMemory: sched.NewBytes(conf.Memory.Answers), fetchMemory: sched.NewBytes(conf.Memory.Fetch),
+		producers: disk.NewProducers(conf.Producers.Max, conf.Producers.Expire),
+		drain:     make(chan struct{}), done: make(chan struct{}),
 	}
 	s.admission = &admission{room: newRoom(fs, conf.Disk, log)}
 	s.roller = newRoller(conf.MaxPartitions, st, log)
@@ -345,6 +346,7 @@ func (s *Server) queues() []queue {
 // budgets are the byte budgets, for STATS.
 func (s *Server) budgets() []budget {
 	return []budget{
-		{"receive", s.receiveMemory}, {"append", s.appendMemory}, {"large", s.largeMemory}, {"read", s.readMemory}, {"decode", s.decodeMemory}, {"fetch", s.fetchMemory},
+		{"receive", s.receiveMemory}, {"append", s.appendMemory}, {"large", s.largeMemory}, {"read", s.readMemory}, {"decode", s.decodeMemory},
+		{"requests", s.requestMemory}, {"answers", s.answerMemory}, {"fetch", s.fetchMemory},
 	}
 }

@@ -52,6 +52,8 @@ func Settings() []Setting[Config] {
 		size("memory.large", "Larger requests between socket and writer; more waits.", 128<<20, 1<<40, func(c *Config) *int64 { return &c.Memory.Large }),
 		size("memory.read", "Stored batches between file and socket; more waits. The largest batch must fit.", 128<<20, 1<<40, func(c *Config) *int64 { return &c.Memory.Read }),
 		size("memory.decode", "Compressed batches decoded for READ and TAIL; more waits.", batch.MaxSize, 1<<40, func(c *Config) *int64 { return &c.Memory.Decode }),
+		size("memory.requests", "Kafka requests of many topics or partitions, decoded, until they are answered; more waits, up to stages.conn.frame_timeout, and is closed then.", 1<<20, 1<<40, func(c *Config) *int64 { return &c.Memory.Requests }),
+		size("memory.answers", "Large answers to Kafka requests, while their clients take them; a client whose answer finds no room is closed, and comes again.", 1<<20, 1<<40, func(c *Config) *int64 { return &c.Memory.Answers }),
 		size("memory.fetch", "What Kafka fetches of many partitions, and fetch sessions, keep of each; one that finds no room is closed, and comes again.", 0, 1<<40, func(c *Config) *int64 { return &c.Memory.Fetch }),
 		autoSize("disk.low", "Bytes free on the file system of data: below, appends are refused with DISK_FULL. auto: 64 MiB, or 1/20 of a file system smaller than 1280 MiB.", func(c *Config) *int64 { return &c.Disk.Low }),
 		autoSize("disk.high", "Bytes free from which on appends are taken again; at least disk.low. auto: twice disk.low.", func(c *Config) *int64 { return &c.Disk.High }),
