@@ -23,8 +23,8 @@ var kafkaCodes = [...]kafka.Code{
 	text.CodeBadBatch:     kafka.InvalidRecord,
 	text.CodeBadCRC:       kafka.CorruptMessage,
 	text.CodeOutOfRange:   kafka.OffsetOutOfRange,
-	text.CodeCorrupt:      kafka.InvalidRecord, // stored ones, of a read: of CORRUPT_MESSAGE franz-go says nothing, and asks for ever
-	text.CodeRefused:      kafka.PolicyViolation,
+	text.CodeCorrupt:      kafka.InvalidRecord,     // stored ones, of a read: of CORRUPT_MESSAGE franz-go says nothing, and asks for ever
+	text.CodeRefused:      kafka.KafkaStorageError, // until a clean start: as where the disk is full
 	text.CodeFenced:       kafka.FencedLeaderEpoch,
 	text.CodeDiskFull:     kafka.KafkaStorageError, // room may be made, and clients shall keep their records until then
 	text.CodeLogFailed:    kafka.KafkaStorageError,

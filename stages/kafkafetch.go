@@ -86,6 +86,7 @@ func (r *responder) kafkaFetch(ctx context.Context, cmd *command) {
 	if r.err == nil {
 		r.sendFetch(ctx, cmd)
 	}
+	r.c.kafka.fetches.settle()
 }
 
 // gather locates what the answer consists of, and waits until that is enough.

@@ -92,7 +92,7 @@ func (f *fetchState) useOwn() {
 func (f *fetchState) take(q *kafkaRequest, c *catalog) bool {
 	f.version, f.correlation, f.req, f.refused = q.version, q.correlation, q.fetch.req, kafka.NoError
 	f.loaded, f.size = -1, 0
-	if f.req.SessionEpoch > 0 {
+	if epoch := f.req.SessionEpoch; epoch != 0 && epoch != -1 { // 0 begins a session, -1 ends one, and both name all partitions
 		f.goOn(c)
 		return true
 	}

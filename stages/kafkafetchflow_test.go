@@ -246,7 +246,7 @@ func TestE3ParkedKafkaFetchEnds(t *testing.T) {
 }
 
 // I9: a fetch of more partitions than memory.fetch has room for ends its connection, and nobody else's; one that has room holds it while it
-// waits, and no longer than its connection.
+// waits. While others hold half of it, nobody gets a session, nor holds anything for a fetch that is answered.
 func TestI9KafkaFetchMemory(t *testing.T) {
 	conf := kafkaConf()
 	conf.Memory.Fetch = 100 * partCost
@@ -277,12 +277,19 @@ func TestI9KafkaFetchMemory(t *testing.T) {
 	for _, n := range []int32{2, 30, 4, 30} {
 		c.ask(fetchRequest(s, 12, wants{}, some(n)...))
 	}
+	if got := c.ask(inSession(fetchRequest(s, 12, wants{}, some(30)...), 0, 0)).(*kmsg.FetchResponse); got.SessionID != 0 {
+		t.Errorf("there is room for session %d", got.SessionID)
+	}
 	if err := waits.nc.Close(); err != nil {
 		t.Fatal(err)
 	}
 	waitFor(t, func() bool { return s.stats.subscribers.Load() == 0 })
 	used := func() int64 { n, _ := s.fetchMemory.Used(); return n }
-	waitFor(t, func() bool { return used() == 30*partCost+1 })
+	waitFor(t, func() bool { return used() == 0 })
+	c.ask(fetchRequest(s, 12, wants{}, some(30)...))
+	if used() != 30*partCost+1 {
+		t.Errorf("%d bytes are held for a fetch of 30 partitions", used())
+	}
 	c.ask(fetchRequest(s, 12, wants{}, some(1)...))
 	if used() != 0 {
 		t.Errorf("%d bytes are held for a fetch of one partition", used())

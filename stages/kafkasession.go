@@ -21,15 +21,29 @@ type fetchSession struct {
 	first int // the part that is looked at first, so that no busy one keeps the room from the others
 }
 
-// begin makes the session that a request with all its partitions asked for, if it did.
+// begin makes the session that a request with all its partitions asked for, if it did. While memory.fetch is half used nobody gets
+// one: a session keeps what it has paid for as long as its client likes, and the other half is for those who only fetch.
 func (f *fetchState) begin() {
 	f.session = fetchSession{}
-	if f.req.SessionEpoch != 0 || len(f.parts) == 0 {
+	if f.req.SessionEpoch != 0 || len(f.parts) == 0 || f.paid > 0 && f.crowded() {
 		return
 	}
 	f.session = fetchSession{id: 1 + rand.Int32N(math.MaxInt32-1), epoch: 1, byID: f.byID()}
 	for i := range f.parts {
 		f.parts[i].told.end = -1
+	}
+}
+
+// crowded tells whether half of memory.fetch is used.
+func (f *fetchState) crowded() bool {
+	used, total := f.budget.Used()
+	return used > total/2
+}
+
+// settle gives back what was paid for a fetch that is answered, if others may need it before its client comes again.
+func (f *fetchState) settle() {
+	if f.session.id == 0 && f.paid > 0 && f.crowded() {
+		f.useOwn()
 	}
 }
 
