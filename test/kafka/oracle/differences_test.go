@@ -66,7 +66,6 @@ var differences = []difference{
 
 	{kafka.Fetch, "several partitions", anything, "nothing", "kfake leaves out the partitions behind the one that fills the answer; clients expect all that they asked for"},
 	{kafka.Fetch, "epoch below -1", anything, anything, belowNone},
-	{kafka.Fetch, "session", anything, anything, "there are no sessions yet: each fetch is carried out in full; kfake: FETCH_SESSION_ID_NOT_FOUND"},
 
 	{kafka.Fetch, namedTwice, anything, anything, "we answer both"},
 	{kafka.Fetch, lastFetched, anything, anything, "kfake does not look at it; it goes before the offset, as in Apache Kafka"},
