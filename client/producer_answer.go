@@ -112,7 +112,7 @@ func (p *Producer) againLocked(b *outgoing, a *text.Answer) bool {
 		return true
 	case misplaced && len(s.held) > 0:
 		b.doubt = b.doubt && !absent
-		return tries
+		return tries || s.held[0].misplaced // also without tries: it gets another number with the one that it followed
 	case a.Code == Unknown && b.numbered:
 		b.doubt = true
 		return tries
