@@ -454,7 +454,7 @@ func TestRecordTooLarge(t *testing.T) {
 // A steady sender allocates nothing: the bulk path of the command line lives from it.
 func TestSendAllocatesNothing(t *testing.T) {
 	if raceEnabled {
-		t.Skip("the race detector allocates")
+		t.Skip("skipped: the race detector allocates")
 	}
 	bubble(t, func(t *testing.T) {
 		log := new(serverLog)

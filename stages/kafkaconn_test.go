@@ -289,7 +289,7 @@ func TestE1KafkaSlowRequests(t *testing.T) {
 // An idle connection of a Kafka client costs what one of the text protocol costs.
 func TestKafkaIdleConnectionIsCheap(t *testing.T) {
 	if raceEnabled {
-		t.Skip("the race detector has its own memory")
+		t.Skip("skipped: the race detector has its own memory")
 	}
 	s := startKafka(t, nil)
 	const n = 500

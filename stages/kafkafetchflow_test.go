@@ -20,7 +20,7 @@ import (
 // I10, for Kafka's fetches: of one partition and of many, small and large, with records and without, and of one that has waited.
 func TestI10KafkaFetchAllocatesNothing(t *testing.T) {
 	if raceEnabled {
-		t.Skip("the race detector allocates, and empties pools at random")
+		t.Skip("skipped: the race detector allocates, and empties pools at random")
 	}
 	s := startKafka(t, func(c *Config) { c.Topic.Flush, c.Conn.ReadBytes = Forever, 256<<10 })
 	text := dial(t, s)

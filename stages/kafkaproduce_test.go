@@ -44,7 +44,7 @@ func TestKafkaProduce(t *testing.T) {
 // alone or among others.
 func TestI10KafkaProduceAllocatesNothing(t *testing.T) {
 	if raceEnabled {
-		t.Skip("the race detector allocates, and empties pools at random")
+		t.Skip("skipped: the race detector allocates, and empties pools at random")
 	}
 	small, large := recordBatch(t, strings.Repeat("x", 1000)), recordBatch(t, strings.Repeat("x", 500<<10))
 	many := make([]toPartition, 20)

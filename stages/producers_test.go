@@ -241,7 +241,7 @@ func TestA1E5SequencesAfterARestart(t *testing.T) {
 // I10, with producers that have ids, from the text protocol.
 func TestI10SequencesAllocateNothing(t *testing.T) {
 	if raceEnabled {
-		t.Skip("the race detector allocates, and empties pools at random")
+		t.Skip("skipped: the race detector allocates, and empties pools at random")
 	}
 	c := dial(t, startServer(t, func(c *Config) { c.Topic.Flush = Forever }))
 	b, answer, next := numbered(t, 1, 0, 0, 10), make([]byte, 4<<10), int32(0)

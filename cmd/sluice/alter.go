@@ -17,13 +17,7 @@ go elsewhere than earlier ones. Partitions can't be taken away, and other settin
 		Example: `  sluice alter orders partitions=8`,
 		Args:    args(cobra.MinimumNArgs(2)),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			if err := checkTopic(words[0]); err != nil {
-				return err
-			}
-			settings, err := parseSettings(words[1:])
-			if err == nil {
-				err = checkSettings(settings)
-			}
+			settings, err := topicSettings(words)
 			if err != nil {
 				return err
 			}

@@ -24,13 +24,7 @@ flush.bytes, flush.messages, sync.`,
   sluice create orders partitions=4 ack=synced segment.bytes=64MiB`,
 		Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, words []string) error {
-			if err := checkTopic(words[0]); err != nil {
-				return err
-			}
-			settings, err := parseSettings(words[1:])
-			if err == nil {
-				err = checkSettings(settings)
-			}
+			settings, err := topicSettings(words)
 			if err != nil {
 				return err
 			}
@@ -44,6 +38,18 @@ flush.bytes, flush.messages, sync.`,
 	}
 	r.flags(cmd)
 	return cmd
+}
+
+// topicSettings takes a topic and its NAME=VALUE words, and says before any server is asked what is wrong with them.
+func topicSettings(words []string) (map[string]string, error) {
+	if err := checkTopic(words[0]); err != nil {
+		return nil, err
+	}
+	settings, err := parseSettings(words[1:])
+	if err != nil {
+		return nil, err
+	}
+	return settings, checkSettings(settings)
 }
 
 func parseSettings(words []string) (map[string]string, error) {
