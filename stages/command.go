@@ -24,7 +24,11 @@ const (
 	opRead               // reader pool: their bytes
 	opResolve            // reader pool: the first record at or after a time
 	opNewest             // reader pool: the record with the highest time
-	opControl            // controller: the verb
+	opCreate             // controller: make a topic
+	opEnsure             // controller: make a topic with the server's settings, unless it is there
+	opAlter              // controller: change a topic's settings
+	opDrop               // controller: remove a topic
+	opProducerID         // controller: give a producer an id
 	opAdopt              // flusher: a log to look after
 	opForget             // writer, flusher, roller: let go of a log
 	opKafka              // responder: a request of the Kafka protocol
@@ -77,14 +81,15 @@ type readRequest struct {
 	interrupted              atomic.Bool // TAIL: the client has sent something
 }
 
-// adminRequest is the part of a command that administration needs. These are
-// rare, so they may allocate.
+// adminRequest is what the controller, TOPICS or STATS is asked for. These are rare, so
+// they may allocate.
 type adminRequest struct {
 	topic    string
 	id       disk.TopicID // DROP: of no topic but this one; zero: of the one that has the name
 	settings [][2]string
 	dry      bool   // CREATE, ALTER: only tell whether it could be done
 	made     *topic // answer to CREATE: what was made, or would have been
+	producer int64  // answer to opProducerID
 	json     bool
 }
 
@@ -95,6 +100,13 @@ func (c *command) done() {
 		return
 	}
 	c.reply <- c
+}
+
+// ask has a stage do the work of a command that is no request of a connection's, and waits.
+func ask(stage chan<- *command, cmd *command) {
+	cmd.reply = make(chan *command, 1)
+	stage <- cmd
+	<-cmd.reply
 }
 
 // fail answers the command, and each of its list, with e.

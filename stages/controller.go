@@ -16,8 +16,7 @@ import (
 )
 
 // controller owns the catalog of topics: it alone creates, changes and drops them. In:
-// control commands from the connections. Out: the same, answered. Ends when its
-// inbox is closed.
+// what ask sends. Out: the same, answered. Ends when its inbox is closed.
 type controller struct {
 	in  chan *command
 	srv *Server
@@ -31,30 +30,42 @@ func newController(c ControllerConfig, s *Server) *controller {
 // Run carries out one command after the other.
 func (c *controller) Run(context.Context) error {
 	for cmd := range c.in {
-		switch cmd.verb {
-		case text.VerbMsg: // the first message of a topic that is not there
-			if cmd.err = c.srv.admission.refusal(); cmd.err != nil {
-				break // it will not be appended: then it makes no topic either
-			}
-			if cmd.err = c.create(cmd.admin); cmd.err != nil && cmd.err.Code == text.CodeExists {
-				cmd.err = nil // two connections had the same first message
-			}
-		case text.VerbCreate:
+		switch cmd.op {
+		case opCreate:
 			cmd.err = c.create(cmd.admin)
-		case text.VerbAlter:
+		case opEnsure:
+			cmd.err = c.ensure(cmd.admin)
+		case opAlter:
 			cmd.err = c.alter(cmd.admin)
-		case text.VerbDrop:
+		case opDrop:
 			cmd.err = c.drop(cmd.admin)
-		case text.VerbProducer:
-			var id int64
-			id, cmd.err = c.ids.give()
-			cmd.first = uint64(id)
+		case opProducerID:
+			cmd.admin.producer, cmd.err = c.ids.give()
 		default:
-			panic(fmt.Sprintf("BUG: controller got %s", cmd.verb))
+			panic(fmt.Sprintf("BUG: controller got op %d", cmd.op))
 		}
 		cmd.done()
 	}
 	return nil
+}
+
+// ask has the controller do what is asked, and waits. The answers to it stand in what then.
+// Only the goroutines of connections may call it: they are joined before the inbox is closed.
+func (c *controller) ask(do op, what *adminRequest) *text.Error {
+	cmd := &command{op: do, admin: what}
+	ask(c.in, cmd)
+	return cmd.err
+}
+
+// ensure makes the topic of a first record. Where that would be refused it makes no topic either.
+func (c *controller) ensure(ask *adminRequest) *text.Error {
+	if c.srv.catalog.has([]byte(ask.topic)) {
+		return nil // two connections had the same first record
+	}
+	if e := c.srv.admission.refusal(); e != nil {
+		return e
+	}
+	return c.create(ask)
 }
 
 func (c *controller) create(ask *adminRequest) *text.Error {
@@ -241,7 +252,5 @@ func (c *controller) drop(ask *adminRequest) *text.Error {
 // letGo has a stage forget the log, and waits until it has: so one such command is
 // under way at most.
 func (c *controller) letGo(stage chan<- *command, p *partition) {
-	ask := &command{op: opForget, part: p, reply: make(chan *command, 1)}
-	stage <- ask
-	<-ask.reply
+	ask(stage, &command{op: opForget, part: p})
 }

@@ -122,7 +122,7 @@ func (r *responder) topicNamed(name string, create bool) (*topic, *text.Error) {
 	if !create {
 		return nil, noTopic([]byte(name), 0)
 	}
-	if e := r.change(text.VerbMsg, &adminRequest{topic: name}); e != nil { // as the first message of a topic does
+	if e := r.control(opEnsure, &adminRequest{topic: name}); e != nil {
 		return nil, e
 	}
 	t := r.c.srv.catalog.all()[name]
@@ -130,14 +130,6 @@ func (r *responder) topicNamed(name string, create bool) (*topic, *text.Error) {
 		return nil, noTopic([]byte(name), 0) // dropped again meanwhile
 	}
 	return t, nil
-}
-
-// change has the controller change the catalog, and waits. What is written so far leaves first.
-func (r *responder) change(verb text.Verb, ask *adminRequest) *text.Error {
-	r.flush()
-	cmd := &command{op: opControl, verb: verb, admin: ask}
-	r.ask(cmd, r.c.srv.controller.in)
-	return cmd.err
 }
 
 // kafkaReplicas is who has a partition: this server. Answers share it.

@@ -74,7 +74,7 @@ func (r *responder) createTopic(ask *kmsg.CreateTopicsRequestTopic, dry bool) (*
 		}
 	}
 	admin := &adminRequest{topic: ask.Topic, settings: settings, dry: dry}
-	if e := r.change(text.VerbCreate, admin); e != nil {
+	if e := r.control(opCreate, admin); e != nil {
 		return nil, adminError(e)
 	}
 	return admin.made, nil
@@ -145,7 +145,7 @@ func (r *responder) growTopic(ask *kmsg.CreatePartitionsRequestTopic, dry bool) 
 		return &kafkaError{kafka.InvalidReplicaAssignment, fmt.Sprintf("assign each of the %d new partitions to broker %d, which is the only one, or none", more, kafkaNode)}
 	}
 	count := [2]string{"partitions", strconv.Itoa(int(ask.Count))}
-	if e := r.change(text.VerbAlter, &adminRequest{topic: ask.Topic, settings: [][2]string{count}, dry: dry}); e != nil {
+	if e := r.control(opAlter, &adminRequest{topic: ask.Topic, settings: [][2]string{count}, dry: dry}); e != nil {
 		return adminError(e)
 	}
 	return nil
@@ -199,7 +199,7 @@ func (r *responder) deleteTopic(answer *kmsg.DeleteTopicsResponseTopic) *kafkaEr
 		}
 	}
 	answer.Topic, answer.TopicID = &t.name, t.id
-	if e := r.change(text.VerbDrop, &adminRequest{topic: t.name, id: t.id}); e != nil {
+	if e := r.control(opDrop, &adminRequest{topic: t.name, id: t.id}); e != nil {
 		return adminError(e)
 	}
 	return nil

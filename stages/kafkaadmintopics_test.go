@@ -270,16 +270,14 @@ func TestDropByID(t *testing.T) {
 	old := s.catalog.all()["t"].id
 	w.send("DROP t\nCREATE t\n")
 	w.want("OK", "OK")
-	drop := func(id disk.TopicID) *command {
-		c := &command{op: opControl, verb: text.VerbDrop, admin: &adminRequest{topic: "t", id: id}, reply: make(chan *command, 1)}
-		s.controller.in <- c
-		return <-c.reply
+	drop := func(id disk.TopicID) *text.Error {
+		return s.controller.ask(opDrop, &adminRequest{topic: "t", id: id})
 	}
-	if got := drop(old); got.err == nil || !s.catalog.has([]byte("t")) {
-		t.Errorf("the topic that had the name before was dropped: %v", got.err)
+	if e := drop(old); e == nil || !s.catalog.has([]byte("t")) {
+		t.Errorf("the topic that had the name before was dropped: %v", e)
 	}
-	if got := drop(s.catalog.all()["t"].id); got.err != nil || s.catalog.has([]byte("t")) {
-		t.Errorf("dropping it: %v", got.err)
+	if e := drop(s.catalog.all()["t"].id); e != nil || s.catalog.has([]byte("t")) {
+		t.Errorf("dropping it: %v", e)
 	}
 }
 

@@ -104,11 +104,8 @@ func (p *parser) create(part *partition) (*partition, *text.Error) {
 		return part, nil
 	}
 	p.flush()
-	ask := &command{op: opControl, verb: text.VerbMsg, admin: &adminRequest{topic: part.topic.name}, reply: make(chan *command, 1)}
-	p.c.srv.controller.in <- ask
-	<-ask.reply
-	if ask.err != nil {
-		return nil, ask.err
+	if e := p.c.srv.controller.ask(opEnsure, &adminRequest{topic: part.topic.name}); e != nil {
+		return nil, e
 	}
 	name := []byte(part.topic.name)
 	if real := p.c.srv.catalog.find(name, part.id); real != nil {

@@ -77,15 +77,13 @@ func (ids *producerIDs) give() (int64, *text.Error) {
 
 // producerID has the controller give an id.
 func (r *responder) producerID() (int64, *text.Error) {
-	ask := &command{op: opControl, verb: text.VerbProducer, reply: make(chan *command, 1)}
-	r.c.srv.controller.in <- ask
-	<-ask.reply
-	return int64(ask.first), ask.err
+	var ask adminRequest
+	e := r.control(opProducerID, &ask)
+	return ask.producer, e
 }
 
 // producer answers PRODUCER.
 func (r *responder) producer(cmd *command) {
-	r.flush()
 	id, e := r.producerID()
 	if e != nil {
 		cmd.err = e

@@ -125,12 +125,12 @@ func (r *responder) answer(ctx context.Context, cmd *command) {
 		if r.send(cmd, cmd.part.flusher.in) {
 			r.out = text.AppendEOL(text.AppendUint(text.AppendOK(r.out), "synced", cmd.durable))
 		}
-	case text.VerbCreate, text.VerbAlter, text.VerbDrop:
-		cmd.op = opControl
-		if r.send(cmd, r.c.srv.controller.in) {
-			r.ok()
-		}
-		r.c.barrier <- struct{}{}
+	case text.VerbCreate:
+		r.change(cmd, opCreate)
+	case text.VerbAlter:
+		r.change(cmd, opAlter)
+	case text.VerbDrop:
+		r.change(cmd, opDrop)
 	case text.VerbProducer:
 		r.producer(cmd)
 	case text.VerbTopics: // of what is published: the controller may be waiting for a disk, and then these are asked for
@@ -161,6 +161,22 @@ func (r *responder) ask(cmd *command, to chan<- *command) {
 	cmd.reply = r.c.back
 	to <- cmd
 	<-r.c.back
+}
+
+// change has the controller change the catalog, and answers. The parser waits for it.
+func (r *responder) change(cmd *command, do op) {
+	if cmd.err = r.control(do, cmd.admin); cmd.err != nil {
+		r.refuse(cmd)
+	} else {
+		r.ok()
+	}
+	r.c.barrier <- struct{}{}
+}
+
+// control asks the controller, and waits. What is written so far leaves first.
+func (r *responder) control(do op, what *adminRequest) *text.Error {
+	r.flush()
+	return r.c.srv.controller.ask(do, what)
 }
 
 // appended answers each MSG that the command stands for, or its BATCH.
