@@ -13,26 +13,26 @@ import (
 type op uint8
 
 const (
-	opNone     op = iota // nothing: the responder answers it on its own, in its turn
-	opAppend             // writer
-	opSync               // flusher: the log's bytes so far; the command and its list wait for it
-	opTick               // flusher: look which logs are due
-	opMaintain           // roller: allocation, spare, sealing
-	opAdvance            // notifier: the log has a new end
-	opLocate             // reader pool: find, check and warm whole batches
-	opPin                // reader pool: the same batches again, from where their sending was broken off
-	opRead               // reader pool: their bytes
-	opResolve            // reader pool: the first record at or after a time
-	opNewest             // reader pool: the record with the highest time
-	opCreate             // controller: make a topic
-	opEnsure             // controller: make a topic with the server's settings, unless it is there
-	opAlter              // controller: change a topic's settings
-	opDrop               // controller: remove a topic
-	opProducerID         // controller: give a producer an id
-	opAdopt              // flusher: a log to look after
-	opForget             // writer, flusher, roller: let go of a log
-	opKafka              // responder: a request of the Kafka protocol
-	opEnd                // responder: the last command of a connection
+	opNone       op = iota // nothing: the responder answers it on its own, in its turn
+	opAppend               // writer
+	opSync                 // flusher: the log's bytes so far; the command and its list wait for it
+	opTick                 // flusher: look which logs are due
+	opMaintain             // roller: allocation, spare, sealing
+	opAdvance              // notifier: the log has a new end
+	opLocate               // reader pool: find, check and warm whole batches
+	opPin                  // reader pool: the same batches again, from where their sending was broken off
+	opRead                 // reader pool: their bytes
+	opResolve              // reader pool: the first record at or after a time
+	opNewest               // reader pool: the record with the highest time
+	opCreate               // controller: make a topic
+	opEnsure               // controller: make a topic with the server's settings, unless it is there
+	opAlter                // controller: change a topic's settings
+	opDrop                 // controller: remove a topic
+	opProducerID           // controller: give a producer an id
+	opAdopt                // flusher: a log to look after
+	opForget               // writer, flusher, roller: let go of a log
+	opKafka                // responder: a request of the Kafka protocol
+	opEnd                  // responder: the last command of a connection
 )
 
 // command is what passes between stages. At any time one goroutine owns it:

@@ -58,7 +58,7 @@ func FuzzKafkaAdmin(f *testing.F) {
 		binary.BigEndian.PutUint32(frame, uint32(len(frame)-4))
 		c := dialKafka(t, s)
 		c.write(frame)
-		_, decoding := kafka.Decode(kafka.Header{Key: key, Version: version, Body: body})
+		_, decoding := kafka.Decode(kafka.Header{Key: key, Version: version, Body: body}, nil)
 		if decoding != nil {
 			c.ended()
 		} else {

@@ -137,9 +137,7 @@ func (p *parser) decode(ctx context.Context, frame []byte) error {
 	case h.Key == kafka.Fetch:
 		return p.decodeFetch(ctx, q, h)
 	}
-	if err = p.c.hold(ctx, q, kafka.DecodedMost(h)); err == nil {
-		q.body, err = kafka.Decode(h)
-	}
+	q.body, err = kafka.Decode(h, func(most int64) error { return p.c.hold(ctx, q, most) })
 	return err
 }
 

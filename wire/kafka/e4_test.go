@@ -72,7 +72,7 @@ func TestE4FramesThatLie(t *testing.T) {
 		{"too many tags", ApiVersions, 3, body(2, "a", 2, "1", 0xe9, 0x07, make([]byte, 2*1001)), "has more than 1,000 unknown tags"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			parse := func() error { _, err := Decode(Header{Key: c.key, Version: c.version, Body: c.body}); return err }
+			parse := func() error { _, err := Decode(Header{Key: c.key, Version: c.version, Body: c.body}, nil); return err }
 			switch c.key {
 			case Produce:
 				parse = func() error { return new(ProduceRequest).Parse(c.version, c.body) }

@@ -6,20 +6,18 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// DecodedMost is the most memory in bytes that Decode takes, to be reserved before; it is in proportion to the body. It takes none
-// itself. For a body that is malformed, or not one for Decode, it is what is known until there, and Decode takes none.
-func DecodedMost(h Header) int64 {
-	most, _ := walkRequest(h) // Decode tells the error
-	return most
-}
-
 // Decode decodes the body of a served request other than Produce and Fetch. Its strings are copies, unknown tags views.
-// Errors: a *FrameError.
-func Decode(h Header) (kmsg.Request, error) {
+// Before it takes memory it tells reserve, unless that is nil, how many bytes that is at most: in proportion to the body.
+// Errors: a *FrameError, and that of reserve.
+func Decode(h Header, reserve func(most int64) error) (kmsg.Request, error) {
 	if _, there := shapes[h.Key]; !there {
 		panic("BUG: Decode of " + h.Key.String())
 	}
-	if _, err := walkRequest(h); err != nil {
+	most, err := walkRequest(h)
+	if err == nil && reserve != nil {
+		err = reserve(most)
+	}
+	if err != nil {
 		return nil, err
 	}
 	req := kmsg.RequestForKey(int16(h.Key))

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"errors"
 	"reflect"
 	"testing"
 
@@ -29,7 +30,7 @@ func TestDecodeOfKmsg(t *testing.T) {
 					req.SetVersion(version)
 					shuffled(rng, reflect.ValueOf(req).Elem(), req.IsFlexible())
 					body := req.AppendTo(nil)
-					got, err := Decode(Header{Key: key, Version: version, Body: body})
+					got, err := Decode(Header{Key: key, Version: version, Body: body}, nil)
 					if err != nil {
 						t.Fatalf("request %d, %x: %v", n, body, err)
 					}
@@ -40,10 +41,10 @@ func TestDecodeOfKmsg(t *testing.T) {
 						continue
 					}
 					cut := rng.IntN(len(body))
-					if _, err := Decode(Header{Key: key, Version: version, Body: body[:cut:cut]}); err == nil {
+					if _, err := Decode(Header{Key: key, Version: version, Body: body[:cut:cut]}, nil); err == nil {
 						t.Fatalf("request %d is read with %d bytes of %d", n, cut, len(body))
 					}
-					if _, err := Decode(Header{Key: key, Version: version, Body: append(body, 0)}); err == nil {
+					if _, err := Decode(Header{Key: key, Version: version, Body: append(body, 0)}, nil); err == nil {
 						t.Fatalf("request %d is read with a byte more", n)
 					}
 				}
@@ -103,8 +104,16 @@ func full(key Key, version int16, n int) []byte {
 	return req.AppendTo(nil)
 }
 
-// Decoding takes no more memory than DecodedMost says.
-func TestDecodedMost(t *testing.T) {
+// tell is a reserve that has all there is.
+func tell(most *int64) func(int64) error {
+	return func(n int64) error {
+		*most = n
+		return nil
+	}
+}
+
+// Decoding takes no more memory than it has reserved before.
+func TestDecodeReserves(t *testing.T) {
 	for _, h := range []Header{
 		{Key: Metadata, Version: 4, Body: full(Metadata, 4, 50_000)},
 		{Key: Metadata, Version: 9, Body: full(Metadata, 9, 50_000)},
@@ -113,14 +122,18 @@ func TestDecodedMost(t *testing.T) {
 		{Key: DeleteTopics, Version: 3, Body: full(DeleteTopics, 3, 50_000)},
 		{Key: ApiVersions, Version: 0},
 	} {
-		most := DecodedMost(h)
+		var most int64
 		var err error
-		took := allocated(func() { _, err = Decode(h) })
+		took := allocated(func() { _, err = Decode(h, tell(&most)) })
 		if raceDetector { // it makes kmsg take the memory of each array twice
 			most *= 2
 		}
 		if err != nil || took > uint64(most) {
 			t.Errorf("%v version %d: %d bytes took %d, at most %d were told; %v", h.Key, h.Version, len(h.Body), took, most, err)
 		}
+	}
+	none := errors.New("none")
+	if req, err := Decode(Header{Key: ApiVersions}, func(int64) error { return none }); req != nil || err != none {
+		t.Errorf("without memory: %v, %v", req, err)
 	}
 }

@@ -60,7 +60,7 @@ func remarksOf(h kafka.Header, names map[[16]byte]string) remarks {
 		r.fetch(h, names)
 		return r
 	}
-	req, err := kafka.Decode(h)
+	req, err := kafka.Decode(h, nil)
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}

@@ -137,7 +137,7 @@ func understood(frame []byte) (kafka.Header, error) {
 	case kafka.Fetch:
 		err = new(kafka.FetchRequest).Parse(h.Version, h.Body)
 	default:
-		_, err = kafka.Decode(h)
+		_, err = kafka.Decode(h, nil)
 	}
 	return h, err
 }
