@@ -14,7 +14,7 @@ import (
 
 // stall fills a log of small segments until an append waits for its spare: the
 // gate holds the flusher's sync of the segment before. It returns the client,
-// which has sent two appends of 5,000 bytes that have no answer, and a FLUSH.
+// which has sent two appends of 5,000 bytes that have no answer, a FLUSH and a PING.
 func stall(t *testing.T, s *Server, g *gate) (*session, *partition) {
 	t.Helper()
 	c := dial(t, s)
@@ -27,8 +27,10 @@ func stall(t *testing.T, s *Server, g *gate) (*session, *partition) {
 		c.want(fmt.Sprintf("OK first=%d next=%d ack=written synced=*", i, i+1))
 	}
 	<-g.came
-	c.send("MSG t 5000\n%s\nMSG t 5000\n%s\nFLUSH t\n", value, value)
-	waitFor(t, func() bool { return p.waitsForSpare.Load() && !p.maintain.queued.Load() })
+	c.send("MSG t 5000\n%s\nMSG t 5000\n%s\nFLUSH t\nPING\n", value, value)
+	waitFor(t, func() bool { // the PING is counted, so all before it have found the topic, which may be dropped from here on
+		return s.stats.requests.Load() == 1+6+4 && p.waitsForSpare.Load() && !p.maintain.queued.Load()
+	})
 	return c, p
 }
 
@@ -64,7 +66,7 @@ func TestB5IndexFailureDoesNotEndAStall(t *testing.T) {
 	}), noTicks())
 	c, _ := stall(t, s, g)
 	close(g.open)
-	c.want("OK first=6 next=7 ack=written synced=*", "OK first=7 next=8 ack=written synced=*", "OK synced=8")
+	c.want("OK first=6 next=7 ack=written synced=*", "OK first=7 next=8 ack=written synced=*", "OK synced=8", "OK pong=1")
 	if !failed.Load() {
 		t.Error("no index was written")
 	}
@@ -115,7 +117,7 @@ func TestStopAndDropDuringAStall(t *testing.T) {
 			}
 			close(g.open)
 			if strings.HasPrefix(c.verb, "SHUTDOWN") {
-				client.want(c.want, "OK first=7 next=8 ack=written synced=*", "OK synced=8")
+				client.want(c.want, "OK first=7 next=8 ack=written synced=*", "OK synced=8", "OK pong=1")
 				client.ended()
 				finished(t, s)
 				return
