@@ -152,7 +152,7 @@ func (r *responder) carryOut(ctx context.Context, cmd *command) kmsg.Response {
 	case *kmsg.DeleteTopicsRequest:
 		return r.deleteTopics(ctx, req)
 	case *kmsg.DescribeConfigsRequest:
-		return r.describeConfigs(req)
+		return r.describeConfigs(ctx, req)
 	}
 	panic(fmt.Sprintf("BUG: nobody carries out %T", cmd.kafka.body))
 }

@@ -2,6 +2,7 @@ package stages
 
 import (
 	"context"
+	"iter"
 	"maps"
 	"slices"
 
@@ -75,18 +76,48 @@ func (r *responder) metadata(ctx context.Context, req *kmsg.MetadataRequest) kms
 		return resp
 	}
 	create := r.c.srv.conf.AutoCreate && (req.Version < 4 || req.AllowAutoTopicCreation)
-	told := make(map[string]bool, len(req.Topics)) // each once: an answer is larger than what asks for it
-	for i := range req.Topics {
-		if r.over(ctx) {
-			break
-		}
-		ask := &req.Topics[i]
-		if key := topicKey(ask.Topic, ask.TopicID); !told[key] {
-			told[key] = true
-			resp.Topics = append(resp.Topics, r.topicMetadata(ask, req.Version, create))
-		}
+	for ask := range eachOnce(ctx, r, req.Topics, func(t *kmsg.MetadataRequestTopic) string { return topicKey(t.Topic, t.TopicID) }) {
+		resp.Topics = append(resp.Topics, r.topicMetadata(ask, req.Version, create))
 	}
 	return resp
+}
+
+// eachOnce goes through what a request names: each thing once, since an answer is larger than what asks
+// for it, and with it how often it is named. It ends early when nobody waits for the answer any more.
+func eachOnce[T any, K comparable](ctx context.Context, r *responder, asked []T, key func(*T) K) iter.Seq2[*T, int] {
+	return func(yield func(*T, int) bool) {
+		times := make(map[K]int, len(asked))
+		for i := range asked {
+			times[key(&asked[i])]++
+		}
+		for i := range asked {
+			k := key(&asked[i])
+			n := times[k]
+			if n == 0 {
+				continue // it had its turn
+			}
+			times[k] = 0
+			if r.over(ctx) || !yield(&asked[i], n) {
+				return
+			}
+		}
+	}
+}
+
+// namedTwice refuses what a request names more than once, where nobody can tell what is meant.
+func namedTwice(times int) *kafkaError {
+	if times < 2 {
+		return nil
+	}
+	return &kafkaError{kafka.InvalidRequest, "the request names this topic more than once"}
+}
+
+// topicKey tells topics of a request apart, named ones from those of which the id is given.
+func topicKey(name *string, id [16]byte) string {
+	if name != nil {
+		return "/" + *name
+	}
+	return string(id[:])
 }
 
 // topicMetadata is what is told of one topic that was asked for.

@@ -1,9 +1,11 @@
 package stages
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -96,12 +98,7 @@ func topicConfigs(s *Server, t *topic) []kmsg.DescribeConfigsResponseResourceCon
 	for _, f := range kafkaFixed {
 		all = append(all, kafkaConfig(f.name, f.value, f.kind, kmsg.ConfigSourceDefaultConfig, ""))
 	}
-	slices.SortFunc(all, func(a, b kmsg.DescribeConfigsResponseResourceConfig) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(all, func(a, b kmsg.DescribeConfigsResponseResourceConfig) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
 
@@ -154,17 +151,10 @@ const describedMost = 10_000
 var errDescribedMost = &kafkaError{kafka.PolicyViolation, fmt.Sprintf("one answer tells the settings of %d topics at most: ask for fewer at a time", describedMost)}
 
 // describeConfigs tells the settings of topics and of the server.
-func (r *responder) describeConfigs(req *kmsg.DescribeConfigsRequest) kmsg.Response {
+func (r *responder) describeConfigs(ctx context.Context, req *kmsg.DescribeConfigsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
-	told := make(map[string]bool, len(req.Resources)) // each once: an answer is larger than what asks for it
-	helped := make(map[string]bool)                   // what each setting is for, likewise
-	for i := range req.Resources {
-		ask := &req.Resources[i]
-		key := fmt.Sprint(ask.ResourceType, " ", ask.ResourceName)
-		if told[key] {
-			continue
-		}
-		told[key] = true
+	helped := make(map[string]bool) // what each setting is for, once too
+	for ask := range eachOnce(ctx, r, req.Resources, resourceOf) {
 		answer := kmsg.NewDescribeConfigsResponseResource()
 		answer.ResourceType, answer.ResourceName = ask.ResourceType, ask.ResourceName
 		configs, e := []kmsg.DescribeConfigsResponseResourceConfig(nil), errDescribedMost
@@ -189,6 +179,16 @@ func (r *responder) describeConfigs(req *kmsg.DescribeConfigsRequest) kmsg.Respo
 		resp.Resources = append(resp.Resources, answer)
 	}
 	return resp
+}
+
+// resource is what has settings.
+type resource struct {
+	kind kmsg.ConfigResourceType
+	name string
+}
+
+func resourceOf(ask *kmsg.DescribeConfigsRequestResource) resource {
+	return resource{ask.ResourceType, ask.ResourceName}
 }
 
 func (r *responder) configsOf(ask *kmsg.DescribeConfigsRequestResource) ([]kmsg.DescribeConfigsResponseResourceConfig, *kafkaError) {

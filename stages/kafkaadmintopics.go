@@ -16,21 +16,10 @@ import (
 // createTopics makes topics. One that can't be made hurts no other.
 func (r *responder) createTopics(ctx context.Context, req *kmsg.CreateTopicsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
-	var names occurrences
-	for i := range req.Topics {
-		names.add(req.Topics[i].Topic)
-	}
-	for i := range req.Topics {
-		if r.over(ctx) {
-			break
-		}
-		ask := &req.Topics[i]
-		if names.again(ask.Topic) { // it is answered once
-			continue
-		}
+	for ask, times := range eachOnce(ctx, r, req.Topics, func(t *kmsg.CreateTopicsRequestTopic) string { return t.Topic }) {
 		answer := kmsg.NewCreateTopicsResponseTopic()
 		answer.Topic, answer.Configs = ask.Topic, []kmsg.CreateTopicsResponseTopicConfig{} // null is for those who may not see them
-		made, e := (*topic)(nil), names.twice(ask.Topic)
+		made, e := (*topic)(nil), namedTwice(times)
 		if e == nil {
 			made, e = r.createTopic(ask, req.ValidateOnly)
 		}
@@ -108,19 +97,8 @@ func onlyHere(replicas []int32) bool { return slices.Equal(replicas, kafkaReplic
 // createPartitions adds partitions to topics.
 func (r *responder) createPartitions(ctx context.Context, req *kmsg.CreatePartitionsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.CreatePartitionsResponse)
-	var names occurrences
-	for i := range req.Topics {
-		names.add(req.Topics[i].Topic)
-	}
-	for i := range req.Topics {
-		if r.over(ctx) {
-			break
-		}
-		ask := &req.Topics[i]
-		if names.again(ask.Topic) {
-			continue
-		}
-		e := names.twice(ask.Topic)
+	for ask, times := range eachOnce(ctx, r, req.Topics, func(t *kmsg.CreatePartitionsRequestTopic) string { return t.Topic }) {
+		e := namedTwice(times)
 		if e == nil {
 			e = r.growTopic(ask, req.ValidateOnly)
 		}
@@ -158,21 +136,10 @@ func (r *responder) deleteTopics(ctx context.Context, req *kmsg.DeleteTopicsRequ
 	for i := range req.TopicNames {
 		asked = append(asked, kmsg.DeleteTopicsRequestTopic{Topic: &req.TopicNames[i]})
 	}
-	var names occurrences
-	for i := range asked {
-		names.add(topicKey(asked[i].Topic, asked[i].TopicID))
-	}
-	for i := range asked {
-		if r.over(ctx) {
-			break
-		}
-		ask, key := &asked[i], topicKey(asked[i].Topic, asked[i].TopicID)
-		if names.again(key) {
-			continue
-		}
+	for ask, times := range eachOnce(ctx, r, asked, func(t *kmsg.DeleteTopicsRequestTopic) string { return topicKey(t.Topic, t.TopicID) }) {
 		answer := kmsg.NewDeleteTopicsResponseTopic()
 		answer.Topic, answer.TopicID = ask.Topic, ask.TopicID
-		e := names.twice(key)
+		e := namedTwice(times)
 		if e == nil {
 			e = r.deleteTopic(&answer)
 		}
@@ -203,42 +170,6 @@ func (r *responder) deleteTopic(answer *kmsg.DeleteTopicsResponseTopic) *kafkaEr
 		return adminError(e)
 	}
 	return nil
-}
-
-// topicKey tells topics of a request apart, named ones from those of which the id is given.
-func topicKey(name *string, id [16]byte) string {
-	if name != nil {
-		return "/" + *name
-	}
-	return string(id[:])
-}
-
-// occurrences counts how often a request names each topic: where that is more than once
-// nobody can tell what is meant, and it is refused, once.
-type occurrences struct {
-	times map[string]int
-	done  map[string]bool
-}
-
-func (o *occurrences) add(name string) {
-	if o.times == nil {
-		o.times, o.done = make(map[string]int), make(map[string]bool)
-	}
-	o.times[name]++
-}
-
-// again tells whether the name was asked about before.
-func (o *occurrences) again(name string) bool {
-	again := o.done[name]
-	o.done[name] = true
-	return again
-}
-
-func (o *occurrences) twice(name string) *kafkaError {
-	if o.times[name] < 2 {
-		return nil
-	}
-	return &kafkaError{kafka.InvalidRequest, "the request names this topic more than once"}
 }
 
 // fields are the error as answers hold it, and counts it; nil: there is none.
