@@ -188,6 +188,18 @@ func (r *responder) locate(cmd *command, limit int64) *text.Error {
 	return nil
 }
 
+// locateUpTo has what was located end with the batch that holds the offset last, which is in it.
+func (r *responder) locateUpTo(cmd *command, last uint64) *text.Error {
+	d := &r.delivery
+	offset, pos, from := d.offset, d.x.Pos, d.x.From
+	d.offset = last
+	e := r.locate(cmd, 1)
+	d.offset = offset
+	d.x.Size += d.x.Pos - pos
+	d.x.Pos, d.x.From = pos, from
+	return e
+}
+
 // pin takes the file of the batches again, for the bytes from at on, if it was let go.
 func (r *responder) pin(cmd *command, at int64) error {
 	d := &r.delivery

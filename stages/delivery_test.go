@@ -122,3 +122,34 @@ func TestFetchLimits(t *testing.T) {
 		t.Errorf("got %s", head)
 	}
 }
+
+// TAIL raw with a limit ends behind the batch that reaches it, in the middle of what one frame would hold too, small or
+// large, whether it begins at a batch or within one.
+func TestRawTailEndsBehindTheBatchThatReachesItsLimit(t *testing.T) {
+	const batches, each = 40, 3
+	s := startServer(t, nil)
+	c := dial(t, s)
+	one := storedBatch(t, batch.None, "a", "b", strings.Repeat("x", 1000))
+	c.send("%s", strings.Repeat(fmt.Sprintf("BATCH t %d\n%s\n", len(one), one), batches))
+	for range batches {
+		c.refused("OK first=")
+	}
+	for _, q := range []struct{ from, limit int }{
+		{0, 1}, {0, each}, {0, each + 1}, {1, 2}, {1, 3}, {2, 1}, {2, 2}, {5, 50}, {0, 20 * each}, {0, 20*each + 1}, {1, (batches - 1) * each}, {0, batches * each},
+	} {
+		c.send("TAIL t %d raw=1 limit=%d\n", q.from, q.limit)
+		next := (q.from + q.limit + each - 1) / each * each
+		size := 0
+		for at := q.from; at < next; {
+			head, b := c.data()
+			size += len(b)
+			if _, err := fmt.Sscanf(head, "DATA %d from=%d next=%d ", new(int), new(int), &at); err != nil {
+				t.Fatal(head, err)
+			}
+		}
+		c.want(fmt.Sprintf("OK next=%d end=%d epoch=0", next, batches*each))
+		if want := (next/each - q.from/each) * len(one); size != want {
+			t.Errorf("from %d, limit %d: %d bytes, want %d", q.from, q.limit, size, want)
+		}
+	}
+}

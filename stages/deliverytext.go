@@ -83,6 +83,9 @@ func (r *responder) tailStep(ctx context.Context, cmd *command, left *limits, wa
 		return r.textStep(ctx, cmd, 1<<63, left)
 	}
 	e := r.locate(cmd, r.c.srv.conf.Readers.Chunk)
+	if e == nil && left.records >= 0 && d.x.Next-d.offset > uint64(left.records-left.sent) {
+		e = r.locateUpTo(cmd, d.offset+uint64(left.records-left.sent)-1)
+	}
 	if e == nil {
 		e = r.frame(ctx, cmd)
 	}
