@@ -323,6 +323,30 @@ func TestTailFollowsUntilInterrupted(t *testing.T) {
 	}
 }
 
+// A follower whose output nobody reads any more ends by itself, and well: when nothing comes that it could write, and when
+// something does.
+func TestTailEndsWithItsReader(t *testing.T) {
+	t.Parallel()
+	srv, do := at(t)
+	do("first\n", "append", "t")
+	for _, behind := range []string{"", "second\n"} {
+		tail := start(t, "tail", "t", "--from", "0", "--server", srv.Addr)
+		out, err := tail.cmd.StdoutPipe()
+		must(t, err)
+		must(t, tail.cmd.Start())
+		if line, err := bufio.NewReader(out).ReadString('\n'); line != "first\n" {
+			t.Fatalf("%q, %v", line, err)
+		}
+		must(t, out.Close())
+		if behind != "" {
+			do(behind, "append", "t")
+		}
+		if got := tail.status(); got != exitFine || tail.stderr.Len() > 0 {
+			t.Errorf("status %d: %s", got, tail.stderr.String())
+		}
+	}
+}
+
 func TestHelpHasExamples(t *testing.T) {
 	var walk func(*cobra.Command)
 	walk = func(c *cobra.Command) {
