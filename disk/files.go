@@ -85,6 +85,7 @@ type files struct {
 		orphans  int // of pinned, those that are not in cached
 		openings int
 		awake    int
+		admitted int64     // places given to logs so far
 		hand     *Log      // in the ring of logs awake
 		idle     *readFile // ring of those not in use, the one that was used last behind this one
 		info     FilesInfo
@@ -212,7 +213,19 @@ func (f *files) admit(l *Log) error {
 		l.thirsty = true
 		f.thirsty.Add(1) // before looking: who is at work now will see it
 	}
-	busy := false
+	for admitted := int64(-1); admitted != f.countAdmitted(); { // else a new log took the place that was freed, and was not asked
+		admitted = f.countAdmitted()
+		if ok, busy := f.makeWay(l); ok || f.tryAdmit(l) { // one was closed meanwhile
+			return nil
+		} else if busy {
+			return ErrNoFiles
+		}
+	}
+	return unmade(errors.New("no descriptor is left for another log that takes appends, and none of those can be put to sleep"))
+}
+
+// makeWay puts logs to sleep until this one has a place. busy: one of those that can't sleep has work under way.
+func (f *files) makeWay(l *Log) (ok, busy bool) {
 	for _, last := range []bool{false, true} {
 		for range f.countAwake() {
 			v := f.next()
@@ -222,17 +235,11 @@ func (f *files) admit(l *Log) error {
 			slept, working := v.yield(last)
 			busy = busy || working
 			if slept && f.tryAdmit(l) {
-				return nil
+				return true, busy
 			}
 		}
 	}
-	if f.tryAdmit(l) { // one was closed meanwhile
-		return nil
-	}
-	if busy {
-		return ErrNoFiles
-	}
-	return unmade(errors.New("no descriptor is left for another log that takes appends, and none of those can be put to sleep"))
+	return false, busy
 }
 
 // tryAdmit gives a log that is not among them a place, if one is free.
@@ -243,6 +250,7 @@ func (f *files) tryAdmit(l *Log) bool {
 		return false
 	}
 	f.mu.awake++
+	f.mu.admitted++
 	if f.mu.hand == nil {
 		l.ring.before, l.ring.behind, f.mu.hand = l, l, l
 	} else { // the hand comes to it last
@@ -288,6 +296,12 @@ func (f *files) countAwake() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.mu.awake
+}
+
+func (f *files) countAdmitted() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mu.admitted
 }
 
 func (f *files) slept() {

@@ -46,6 +46,55 @@ func TestD1SleepBesideClose(t *testing.T) {
 	closeAll(t, h, s, b)
 }
 
+// TestD1SleepBesideNewLogs: while new logs take each place that becomes free, one that waits to take appends is told to wait
+// at most, and never that there is no place: a new log, too, can be put to sleep for it.
+func TestD1SleepBesideNewLogs(t *testing.T) {
+	h := fstest.CountHandles(fstest.NewMem())
+	s, logs := newLogs(t, h, tight, 2, disk.LogOptions{})
+	over, made := make(chan struct{}), make(chan error, 1)
+	stop := sync.OnceFunc(func() { close(over) })
+	defer stop()
+	go func() {
+		for {
+			select {
+			case <-over:
+				made <- nil
+				return
+			default:
+			}
+			if err := makeAndDrop(s); err != nil {
+				made <- err
+				return
+			}
+		}
+	}()
+	for i := range 2000 {
+		l := logs[i%2].l
+		for !fits(l, 100) && !l.Roll() {
+			if _, err := l.Maintain(); err != nil && !errors.Is(err, disk.ErrNoFiles) {
+				t.Fatalf("append %d: %v", i, err)
+			}
+		}
+		_, _, err := l.Append(build(t, rec{1, "x"}))
+		must(t, err)
+	}
+	stop()
+	must(t, <-made)
+	closeAll(t, h, s, logs...)
+}
+
+// makeAndDrop is a topic that comes and goes.
+func makeAndDrop(s *disk.Store) error {
+	if err := s.CreateTopic(disk.ByController, "new", nil); err != nil {
+		return err
+	}
+	l, _, err := s.OpenLog(disk.ByOpen, "new", 0, disk.LogOptions{})
+	if err != nil {
+		return err
+	}
+	return errors.Join(l.Close(), s.DropTopic(disk.ByController, "new"))
+}
+
 // TestD1SleepFailsOnceTold: a log that cannot be put to sleep for want of room tells so once, until it could be.
 func TestD1SleepFailsOnceTold(t *testing.T) {
 	full := true
