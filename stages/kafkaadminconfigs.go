@@ -16,23 +16,23 @@ import (
 // topicKafkaConfigs are the settings of a topic under the names and in the units of Kafka, where
 // it has them. ack, flush.bytes and sync are sluice's own.
 var topicKafkaConfigs = []struct {
-	name  string
-	kind  kmsg.ConfigType
-	value func(*TopicConfig) string
+	name, broker string // broker: as one of all topics that have none of their own, where tools ask for it
+	kind         kmsg.ConfigType
+	value        func(*TopicConfig) string
 }{
-	{"ack", kmsg.ConfigTypeString, func(c *TopicConfig) string { return c.Ack.String() }},
-	{"flush.bytes", kmsg.ConfigTypeLong, func(c *TopicConfig) string { return strconv.FormatInt(c.FlushBytes, 10) }},
-	{"flush.messages", kmsg.ConfigTypeLong, func(c *TopicConfig) string { return strconv.FormatInt(c.FlushMessages, 10) }},
-	{"flush.ms", kmsg.ConfigTypeLong, func(c *TopicConfig) string {
+	{"ack", "", kmsg.ConfigTypeString, func(c *TopicConfig) string { return c.Ack.String() }},
+	{"flush.bytes", "", kmsg.ConfigTypeLong, func(c *TopicConfig) string { return strconv.FormatInt(c.FlushBytes, 10) }},
+	{"flush.messages", "", kmsg.ConfigTypeLong, func(c *TopicConfig) string { return strconv.FormatInt(c.FlushMessages, 10) }},
+	{"flush.ms", "", kmsg.ConfigTypeLong, func(c *TopicConfig) string {
 		if c.Flush == Forever {
 			return kafkaNever
 		}
 		return strconv.FormatInt(int64(c.Flush/time.Millisecond), 10)
 	}},
-	{"index.interval.bytes", kmsg.ConfigTypeInt, func(c *TopicConfig) string { return strconv.FormatInt(c.IndexInterval, 10) }},
-	{"max.message.bytes", kmsg.ConfigTypeInt, func(c *TopicConfig) string { return strconv.FormatInt(c.MaxBatch, 10) }},
-	{"segment.bytes", kmsg.ConfigTypeLong, func(c *TopicConfig) string { return strconv.FormatInt(c.SegmentBytes, 10) }},
-	{"sync", kmsg.ConfigTypeString, func(c *TopicConfig) string { return string(c.Sync) }},
+	{"index.interval.bytes", "", kmsg.ConfigTypeInt, func(c *TopicConfig) string { return strconv.FormatInt(c.IndexInterval, 10) }},
+	{"max.message.bytes", "message.max.bytes", kmsg.ConfigTypeInt, func(c *TopicConfig) string { return strconv.FormatInt(c.MaxBatch, 10) }},
+	{"segment.bytes", "log.segment.bytes", kmsg.ConfigTypeLong, func(c *TopicConfig) string { return strconv.FormatInt(c.SegmentBytes, 10) }},
+	{"sync", "", kmsg.ConfigTypeString, func(c *TopicConfig) string { return string(c.Sync) }},
 }
 
 // kafkaNever is how Kafka's settings say that a limit is none.
@@ -41,18 +41,18 @@ const kafkaNever = "9223372036854775807"
 // kafkaFixed are settings of Kafka of which one value is what sluice does. Tools ask for them,
 // and give them when they make topics.
 var kafkaFixed = []struct {
-	name  string
-	kind  kmsg.ConfigType
-	value string
+	name, broker string // as above
+	kind         kmsg.ConfigType
+	value        string
 }{
-	{"cleanup.policy", kmsg.ConfigTypeList, "delete"},
-	{"compression.type", kmsg.ConfigTypeString, "producer"},
-	{"message.timestamp.type", kmsg.ConfigTypeString, "CreateTime"},
-	{"min.insync.replicas", kmsg.ConfigTypeInt, "1"},
-	{"retention.bytes", kmsg.ConfigTypeLong, "-1"},
-	{"retention.ms", kmsg.ConfigTypeLong, "-1"},
-	{"segment.ms", kmsg.ConfigTypeLong, kafkaNever},
-	{"unclean.leader.election.enable", kmsg.ConfigTypeBoolean, "false"},
+	{"cleanup.policy", "", kmsg.ConfigTypeList, "delete"},
+	{"compression.type", "compression.type", kmsg.ConfigTypeString, "producer"},
+	{"message.timestamp.type", "", kmsg.ConfigTypeString, "CreateTime"},
+	{"min.insync.replicas", "min.insync.replicas", kmsg.ConfigTypeInt, "1"},
+	{"retention.bytes", "log.retention.bytes", kmsg.ConfigTypeLong, "-1"},
+	{"retention.ms", "log.retention.ms", kmsg.ConfigTypeLong, "-1"},
+	{"segment.ms", "", kmsg.ConfigTypeLong, kafkaNever},
+	{"unclean.leader.election.enable", "", kmsg.ConfigTypeBoolean, "false"},
 }
 
 // settingOf is the value of a topic's setting as CREATE takes it; empty: it changes nothing.
@@ -98,34 +98,37 @@ func topicConfigs(s *Server, t *topic) []kmsg.DescribeConfigsResponseResourceCon
 	for _, f := range kafkaFixed {
 		all = append(all, kafkaConfig(f.name, f.value, f.kind, kmsg.ConfigSourceDefaultConfig, ""))
 	}
-	slices.SortFunc(all, func(a, b kmsg.DescribeConfigsResponseResourceConfig) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(all, byName)
 	return all
 }
 
 // serverConfigs are what tools ask of a broker.
 func serverConfigs(s *Server) []kmsg.DescribeConfigsResponseResourceConfig {
-	c := &s.conf
 	var all []kmsg.DescribeConfigsResponseResourceConfig
-	for _, own := range []struct {
-		name, value string
-		kind        kmsg.ConfigType
-	}{
-		{"auto.create.topics.enable", strconv.FormatBool(c.AutoCreate), kmsg.ConfigTypeBoolean},
-		{"broker.id", strconv.Itoa(kafkaNode), kmsg.ConfigTypeInt},
-		{"compression.type", "producer", kmsg.ConfigTypeString},
-		{"default.replication.factor", "1", kmsg.ConfigTypeInt},
-		{"delete.topic.enable", "true", kmsg.ConfigTypeBoolean},
-		{"log.retention.bytes", "-1", kmsg.ConfigTypeLong},
-		{"log.retention.ms", "-1", kmsg.ConfigTypeLong},
-		{"log.segment.bytes", strconv.FormatInt(c.Topic.SegmentBytes, 10), kmsg.ConfigTypeLong},
-		{"message.max.bytes", strconv.FormatInt(c.Topic.MaxBatch, 10), kmsg.ConfigTypeInt},
-		{"min.insync.replicas", "1", kmsg.ConfigTypeInt},
-		{"node.id", strconv.Itoa(kafkaNode), kmsg.ConfigTypeInt},
-		{"num.partitions", strconv.FormatInt(c.Topic.Partitions, 10), kmsg.ConfigTypeInt},
-	} {
-		all = append(all, kafkaConfig(own.name, own.value, own.kind, kmsg.ConfigSourceStaticBrokerConfig, ""))
+	add := func(name, value string, kind kmsg.ConfigType) {
+		if name != "" {
+			all = append(all, kafkaConfig(name, value, kind, kmsg.ConfigSourceStaticBrokerConfig, ""))
+		}
 	}
+	node := strconv.Itoa(kafkaNode)
+	add("auto.create.topics.enable", strconv.FormatBool(s.conf.AutoCreate), kmsg.ConfigTypeBoolean)
+	add("broker.id", node, kmsg.ConfigTypeInt)
+	add("default.replication.factor", "1", kmsg.ConfigTypeInt)
+	add("delete.topic.enable", "true", kmsg.ConfigTypeBoolean)
+	add("node.id", node, kmsg.ConfigTypeInt)
+	add("num.partitions", strconv.FormatInt(s.conf.Topic.Partitions, 10), kmsg.ConfigTypeInt)
+	for _, c := range topicKafkaConfigs {
+		add(c.broker, c.value(&s.conf.Topic), c.kind)
+	}
+	for _, f := range kafkaFixed {
+		add(f.broker, f.value, f.kind)
+	}
+	slices.SortFunc(all, byName)
 	return all
+}
+
+func byName(a, b kmsg.DescribeConfigsResponseResourceConfig) int {
+	return strings.Compare(a.Name, b.Name)
 }
 
 func kafkaConfig(name, value string, kind kmsg.ConfigType, source kmsg.ConfigSource, help string) kmsg.DescribeConfigsResponseResourceConfig {

@@ -164,7 +164,7 @@ func (p *fetchPart) check() {
 // epochCode refuses a client whose idea of the leader's epoch is not this one's; -1 is none.
 func epochCode(log *disk.Log, epoch int32) kafka.Code {
 	switch leader := log.LeaderEpoch(); {
-	case epoch >= 0 && epoch < leader:
+	case epoch < leader && epoch != -1:
 		return kafka.FencedLeaderEpoch
 	case epoch > leader:
 		return kafka.UnknownLeaderEpoch

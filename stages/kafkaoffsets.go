@@ -23,14 +23,17 @@ const (
 func (r *responder) kafkaListOffsets(ctx context.Context, cmd *command, req *kmsg.ListOffsetsRequest) kmsg.Response {
 	cmd.delivery = &r.delivery
 	answer := req.ResponseKind().(*kmsg.ListOffsetsResponse)
-	for _, t := range req.Topics {
+	for _, t := range together(req.Topics) {
 		to := kmsg.NewListOffsetsResponseTopic()
 		to.Topic = t.Topic
-		for _, p := range t.Partitions {
-			if r.over(ctx) {
-				return answer
+		for p, times := range eachOnce(ctx, r, t.Partitions, func(p *kmsg.ListOffsetsRequestTopicPartition) int32 { return p.Partition }) {
+			one := kmsg.NewListOffsetsResponseTopicPartition()
+			one.Partition, one.Offset, one.Timestamp = p.Partition, -1, -1
+			if times > 1 { // nobody can tell which time is meant
+				one.ErrorCode = int16(kafka.InvalidRequest)
+			} else {
+				r.listOffset(cmd, req.Version, t.Topic, p, &one)
 			}
-			one := r.listOffset(cmd, req.Version, t.Topic, p)
 			r.failed(kafka.ListOffsets, kafka.Code(one.ErrorCode))
 			to.Partitions = append(to.Partitions, one)
 		}
@@ -39,12 +42,27 @@ func (r *responder) kafkaListOffsets(ctx context.Context, cmd *command, req *kms
 	return answer
 }
 
-func (r *responder) listOffset(cmd *command, version int16, topic string, p kmsg.ListOffsetsRequestTopicPartition) kmsg.ListOffsetsResponseTopicPartition {
-	to := kmsg.NewListOffsetsResponseTopicPartition()
-	to.Partition, to.Offset, to.Timestamp = p.Partition, -1, -1
+// together is what a request asks of each topic, also where it names one at several places.
+func together(topics []kmsg.ListOffsetsRequestTopic) []kmsg.ListOffsetsRequestTopic {
+	at := make(map[string]int, len(topics))
+	out := topics[:0]
+	for _, t := range topics {
+		i, there := at[t.Topic]
+		if !there {
+			at[t.Topic] = len(out)
+			out = append(out, t)
+			continue
+		}
+		out[i].Partitions = append(out[i].Partitions, t.Partitions...)
+	}
+	return out
+}
+
+// listOffset answers for one partition; where there is nothing to tell, to stays as it is.
+func (r *responder) listOffset(cmd *command, version int16, topic string, p *kmsg.ListOffsetsRequestTopicPartition, to *kmsg.ListOffsetsResponseTopicPartition) {
 	part, code := r.c.srv.atEpoch(topic, p.Partition, p.CurrentLeaderEpoch)
 	if to.ErrorCode = int16(code); code != kafka.NoError {
-		return to
+		return
 	}
 	first, e := disk.Timed{Time: -1}, (*text.Error)(nil)
 	switch at := p.Timestamp; {
@@ -54,19 +72,18 @@ func (r *responder) listOffset(cmd *command, version int16, topic string, p kmsg
 		first.Offset = part.log.Oldest()
 	case at < earliestOffset && (at != newestRecord || version < 7):
 		to.ErrorCode = int16(kafka.UnsupportedVersion)
-		return to
+		return
 	default:
 		cmd.part = part
 		if first, e = r.lookUpTime(cmd, at); e == nil && first.Time == disk.NoTime {
-			return to
+			return
 		}
 	}
 	if e != nil {
 		to.ErrorCode = int16(kafkaErrorOf(e).code)
-		return to
+		return
 	}
 	to.Offset, to.Timestamp, to.LeaderEpoch = int64(first.Offset), first.Time, part.log.EpochAt(first.Offset)
-	return to
 }
 
 // lookUpTime finds the first record at or after a time, or the newest.

@@ -3,6 +3,7 @@ package stages
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,11 +89,44 @@ func TestKafkaListOffsets(t *testing.T) {
 		want         listed
 	}{
 		{"t", 0, -1, -1, listed{0, 0, -1, 0}}, {"t", 0, 0, -3, listed{0, -1, -1, -1}}, {"t", 0, 0, 7, listed{0, -1, -1, -1}}, {"t", 0, 1, -1, listed{kafka.UnknownLeaderEpoch, -1, -1, -1}},
+		{"t", 0, -2, -1, listed{kafka.FencedLeaderEpoch, -1, -1, -1}},
 		{"t", 2, -1, -1, listed{kafka.UnknownTopicOrPartition, -1, -1, -1}}, {"t", -1, -1, -1, listed{kafka.UnknownTopicOrPartition, -1, -1, -1}}, {"u", 0, -1, -1, listed{kafka.UnknownTopicOrPartition, -1, -1, -1}},
 	} {
 		if got := c.listOffset(8, e.topic, e.index, e.epoch, e.at); got != e.want {
 			t.Errorf("%s/%d at %d: %+v, want %+v", e.topic, e.index, e.at, got, e.want)
 		}
+	}
+}
+
+// A partition that ListOffsets names twice is refused, once, wherever the request names it; the others are answered.
+func TestKafkaListOffsetsNamedTwice(t *testing.T) {
+	s := startServerOn(t, fstest.NewMem(), kafkaConf())
+	text, c := dial(t, s), dialKafka(t, s)
+	text.send("CREATE t partitions=3\nCREATE u\n")
+	text.want("OK", "OK")
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.Version = 8
+	for _, topic := range []struct {
+		name  string
+		parts []int32
+	}{{"t", []int32{0, 1, 0}}, {"u", []int32{0}}, {"t", []int32{1, 2}}} {
+		asked := kmsg.ListOffsetsRequestTopic{Topic: topic.name}
+		for _, index := range topic.parts {
+			p := kmsg.NewListOffsetsRequestTopicPartition()
+			p.Partition, p.Timestamp = index, latestOffset
+			asked.Partitions = append(asked.Partitions, p)
+		}
+		req.Topics = append(req.Topics, asked)
+	}
+	var got []string
+	for _, topic := range c.ask(req).(*kmsg.ListOffsetsResponse).Topics {
+		for _, p := range topic.Partitions {
+			got = append(got, fmt.Sprintf("%s/%d %v %d", topic.Topic, p.Partition, kafka.Code(p.ErrorCode), p.Offset))
+		}
+	}
+	want := []string{"t/0 INVALID_REQUEST -1", "t/1 INVALID_REQUEST -1", "t/2 NONE 0", "u/0 NONE 0"}
+	if !slices.Equal(got, want) {
+		t.Errorf("answered are %q, want %q", got, want)
 	}
 }
 

@@ -32,7 +32,6 @@ const (
 	giveUp    = "Apache Kafka: INVALID_RECORD too. Clients give up on it; CORRUPT_MESSAGE they send again"
 	unseen    = "kfake does not look at it"
 	inRecords = "kfake does not look at the records; nobody could read the batch"
-	belowNone = "we take it for none, as -1; kfake and Apache Kafka: FENCED_LEADER_EPOCH; no client sends it"
 	takenOver = "the epoch before that was refused, as its first sequence number was not 0; kfake has taken it over all the same"
 )
 
@@ -65,15 +64,11 @@ var differences = []difference{
 	{kafka.Produce, refusedEpoch, "OUT_OF_ORDER_SEQUENCE_NUMBER", "INVALID_PRODUCER_EPOCH", takenOver},
 
 	{kafka.Fetch, "several partitions", anything, "nothing", "kfake leaves out the partitions behind the one that fills the answer; clients expect all that they asked for"},
-	{kafka.Fetch, "epoch below -1", anything, anything, belowNone},
-
 	{kafka.Fetch, namedTwice, anything, anything, "we answer both"},
 	{kafka.Fetch, lastFetched, anything, anything, "kfake does not look at it; it goes before the offset, as in Apache Kafka"},
 
-	{kafka.ListOffsets, namedTwice, anything, anything, "we answer both; kfake and Apache Kafka: INVALID_REQUEST"},
+	{kafka.ListOffsets, namedTwice, "nothing", "INVALID_REQUEST", "both are refused, which kfake tells twice and we once; Apache Kafka: as we"},
 	{kafka.ListOffsets, anything, anything, "UNSUPPORTED_VERSION", "two things are wrong, the partition or its epoch and the time, and kfake looks at the time first"},
-	{kafka.ListOffsets, "epoch below -1", anything, anything, belowNone},
-	{kafka.OffsetForLeaderEpoch, "epoch below -1", anything, anything, belowNone},
 	{kafka.OffsetForLeaderEpoch, "end of epoch -1", "-1", "0", "no record has that epoch; Apache Kafka: -1 too"},
 	{kafka.OffsetForLeaderEpoch, "replica", anything, anything, "there are no replicas, so who claims to be one is answered as a consumer"},
 

@@ -37,6 +37,10 @@ its documents and sources; kfake is not a broker, and does not look at everythin
 Frames that are malformed in a flexible version are sent to sluice alone, which closes the connection: kfake would count to 2^32 where that many
 tags are claimed. Not compared either: topics with a million partitions, and sequence numbers at 2147483647, behind which kfake is off by one.
 
+The timeout in a Produce, as that in requests that change topics, is not looked at. In Apache Kafka it bounds the wait for replicas, of which there
+are none here; the wait for the broker's own disk it does not bound there either. A client that gives up on an answer, by its own ` + "`request.timeout.ms`" + `,
+closes the connection and sends again.
+
 | request | with | sluice | kfake | why |
 |---|---|---|---|---|
 `)
