@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -343,6 +344,23 @@ func TestTailEndsWithItsReader(t *testing.T) {
 		}
 		if got := tail.status(); got != exitFine || tail.stderr.Len() > 0 {
 			t.Errorf("status %d: %s", got, tail.stderr.String())
+		}
+	}
+}
+
+// What can't be printed is told once, whether it shows while records are printed or at the end.
+func TestOutputThatFailsIsToldOnce(t *testing.T) {
+	t.Parallel()
+	srv, do := at(t)
+	do("a\n", "append", "short")
+	do(strings.Repeat(strings.Repeat("x", 1000)+"\n", 1000), "append", "long")
+	for _, line := range []string{"read short", "read long", "read long --json", "tail long --from 0"} {
+		full, out := io.Pipe()
+		must(t, full.CloseWithError(errors.New("no space left")))
+		var errs bytes.Buffer
+		status := run(append(strings.Fields(line), "--server", srv.Addr), streams{strings.NewReader(""), out, &errs})
+		if want := "sluice: " + line[:4] + ": no space left\n"; status != exitFailure || errs.String() != want {
+			t.Errorf("%s: status %d, %q, want %q", line, status, errs.String(), want)
 		}
 	}
 }

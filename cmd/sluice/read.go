@@ -69,7 +69,10 @@ func (o *readOptions) run(ctx context.Context, cmd *cobra.Command, topic string)
 		}
 		p := printer{out: bufio.NewWriterSize(cmd.OutOrStdout(), 256<<10), keys: o.keys}
 		err = o.print(ctx, cmd, consumer, &p)
-		return errors.Join(explain(err), p.out.Flush())
+		if failed := p.out.Flush(); !errors.Is(err, failed) { // which is the same again, if that was what ended it
+			return errors.Join(explain(err), failed)
+		}
+		return explain(err)
 	})
 }
 
