@@ -130,6 +130,7 @@ func TestE2E3RudeSubscribers(t *testing.T) {
 // a whole packet, and one that reads nothing of what its socket and the server's hold. Neither is closed, however long it
 // takes.
 func TestSlowReadersAreNotGone(t *testing.T) {
+	t.Parallel() // it waits, as the one below does, and that in no time of its own
 	s := serve(t, t.TempDir(), "--set", "stages.conn.peer_timeout=4s", "--set", "stages.conn.write_timeout=4s")
 	s.ok(strings.Repeat(strings.Repeat("x", 1000)+"\n", 3000), "append", "t")
 	small := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
@@ -197,6 +198,7 @@ func loopback(t *testing.T, on bool) {
 // E2: clients whose network is gone without a word are found within the patience that is set, whatever they were
 // doing: idle, following, with answers on their way, in the middle of a request, or with more requests than are read.
 func TestE2HalfOpenConnections(t *testing.T) {
+	t.Parallel()
 	if !inNetwork(t) {
 		return
 	}
