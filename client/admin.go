@@ -47,8 +47,8 @@ func (c *Client) Create(ctx context.Context, topic string, settings map[string]s
 	return c.set(ctx, "create", "CREATE ", topic, settings)
 }
 
-// Alter changes settings of a topic, all of them or none, and returns once they hold. So far that is partitions, which can
-// only be added: partitions=4. A topic that has them already is left as it is.
+// Alter changes settings of a topic, all of them or none, and returns once they hold, behind a power cut too: ack=synced.
+// Partitions can only be added. segment.bytes, index.interval.bytes, and sync from or to dsync, can't be changed yet.
 // Errors: NO_TOPIC, BAD_SETTING, DISK_FULL; ErrUnknown if the connection is lost before the answer.
 func (c *Client) Alter(ctx context.Context, topic string, settings map[string]string) error {
 	if len(settings) == 0 {

@@ -312,7 +312,7 @@ func TestAdmin(t *testing.T) {
 		}
 	}
 	must(t, c.Create(ctx, "grows", nil))
-	must(t, c.Alter(ctx, "grows", map[string]string{"partitions": "3"}))
+	must(t, c.Alter(ctx, "grows", map[string]string{"partitions": "3", "ack": "synced"}))
 	if h, err := c.Head(ctx, "grows/2"); err != nil || h.Partitions != 3 {
 		t.Errorf("%+v, %v", h, err)
 	}

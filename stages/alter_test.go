@@ -12,6 +12,7 @@ import (
 
 	"sluice/disk"
 	"sluice/disk/fstest"
+	"sluice/wire/text"
 )
 
 // Partitions are added under the requests that follow, keep what there is, and are there
@@ -30,7 +31,10 @@ func TestAlterAddsPartitions(t *testing.T) {
 		{"ALTER t partitions=2", "ERR BAD_SETTING name=partitions - the topic has 3"},
 		{"ALTER t partitions=0", "ERR BAD_SETTING name=partitions - 0 is out of bounds"},
 		{"ALTER t partitions=1025", "ERR BAD_SETTING name=partitions - 1025 is out of bounds"},
-		{"ALTER t partitions=4 ack=written", "ERR BAD_SETTING name=ack - not supported yet"},
+		{"ALTER t ack=written segment.bytes=16KiB", "ERR BAD_SETTING name=segment.bytes - not supported yet for a topic that exists"},
+		{"ALTER t partitions=4 index.interval.bytes=1", "ERR BAD_SETTING name=index.interval.bytes - not supported yet for a topic that exists"},
+		{"ALTER t sync=dsync", "ERR BAD_SETTING name=sync - dsync is not supported yet for a topic that exists"},
+		{"ALTER t max.message.bytes=4KiB flush.ms=soon", "ERR BAD_SETTING name=flush.ms - "},
 		{"ALTER t retention.ms=1", "ERR BAD_SETTING name=retention.ms - not supported yet"},
 		{"ALTER t colour=red", "ERR BAD_SETTING name=colour - no topic has such a setting"},
 		{"ALTER v partitions=2", "ERR NO_TOPIC"},
@@ -38,6 +42,9 @@ func TestAlterAddsPartitions(t *testing.T) {
 	} {
 		c.send("%s\n", bad.request)
 		c.refused(bad.want)
+	}
+	if conf := *s.catalog.all()["t"].conf.Load(); conf.Ack != text.AckSynced || conf.MaxBatch != 1<<20 {
+		t.Errorf("what was refused has changed something: %+v", conf)
 	}
 	c.send("ALTER t partitions=3\nTOPICS\n")
 	c.want("OK")
@@ -56,6 +63,39 @@ func TestAlterAddsPartitions(t *testing.T) {
 	if now := again.catalog.all()["t"].id; now != id || id.IsZero() {
 		t.Errorf("the id was %s, and is %s behind a restart", id, now)
 	}
+}
+
+// Settings of a topic hold for what follows their ALTER, on every connection and in partitions old and new, and behind a
+// restart; those that the topic never had of its own are the server's still.
+func TestAlterSettings(t *testing.T) {
+	mem, conf := fstest.NewMem(), noTicks()
+	conf.Topic.Flush, conf.Topic.MaxBatch = Forever, 1<<10
+	s := startServerOn(t, mem, conf)
+	c, other := dial(t, s), dial(t, s)
+	other.send("CREATE t\nMSG t 1\na\n")
+	other.want("OK", "OK first=0 next=1 ack=written synced=0")
+	c.send("ALTER t partitions=2 ack=synced max.message.bytes=4KiB\nMSG t 2000\n%s\n", strings.Repeat("b", 2000))
+	c.want("OK", "OK first=1 next=2 ack=synced synced=2")
+	other.send("MSG t 2000\n%s\nMSG t/1 2000\n%[1]s\n", strings.Repeat("c", 2000))
+	other.want("OK first=2 next=3 ack=synced synced=3", "OK first=0 next=1 ack=synced synced=1")
+	c.send("ALTER t ack=written flush.messages=2\nMSG t 1\nd\nMSG t 1\ne\n")
+	c.want("OK", "OK first=3 next=4 ack=written synced=*", "OK first=4 next=5 ack=written synced=*")
+	waitFor(t, func() bool { return s.catalog.find([]byte("t"), 0).log.Durable() == 5 })
+	c.send("ALTER t sync=shutdown\nCREATE u\n")
+	c.want("OK", "OK")
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	conf.Topic.Flush, conf.Topic.FlushBytes = 0, 4096
+	s = startServerOn(t, mem, conf)
+	want := conf.Topic
+	want.Partitions, want.Ack, want.MaxBatch, want.FlushMessages, want.Sync = 2, text.AckWritten, 4<<10, 2, SyncShutdown
+	if got := *s.catalog.all()["t"].conf.Load(); got != want {
+		t.Errorf("behind a restart the settings are %+v, want %+v", got, want)
+	}
+	c = dial(t, s)
+	c.send("MSG t/1 1\nf\n")
+	c.want("OK first=1 next=2 ack=written synced=1")
 }
 
 // Partitions are added under everything that may be under way on their topic.
@@ -122,12 +162,19 @@ func growing(t *testing.T, mem *fstest.Mem, fail func(fstest.Op) error) *Server 
 	return s
 }
 
-// Rows A1 to A3 and B6: whichever operation is the last one of a server that adds a
-// partition, behind a kill and behind a power cut the topic has the old number or the new,
-// and no damage; an ALTER that was answered OK holds.
+// Rows A1 to A3 and B6: whichever operation is the last one of a server that alters a topic,
+// behind a kill and behind a power cut all of its settings are the old ones or all the new,
+// and there is no damage; an ALTER that was answered OK holds.
 func TestA1A2A3B6AlterStopsAnywhere(t *testing.T) {
+	for _, settings := range []string{"partitions=2 ack=synced", "ack=synced"} {
+		t.Run(settings, func(t *testing.T) { testAlterStopsAnywhere(t, settings) })
+	}
+}
+
+func testAlterStopsAnywhere(t *testing.T, settings string) {
 	rng := rand.New(rand.NewPCG(1, 1)) // the same each time
-	counts := map[int]int{}
+	counts := map[text.Ack]int{}
+	grows := strings.HasPrefix(settings, "partitions=2")
 	for k, over := int64(1), false; !over; k++ {
 		mem := fstest.NewMem()
 		var armed atomic.Bool
@@ -140,7 +187,7 @@ func TestA1A2A3B6AlterStopsAnywhere(t *testing.T) {
 		})
 		armed.Store(true)
 		c := dial(t, s)
-		c.send("ALTER t partitions=2\n")
+		c.send("ALTER t %s\n", settings)
 		line := c.line()
 		if over = line == "OK"; !over && !strings.HasPrefix(line, "ERR LOG_FAILED") {
 			t.Fatalf("operation %d failed: %q", k, line)
@@ -157,21 +204,25 @@ func TestA1A2A3B6AlterStopsAnywhere(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := startServerOn(t, mem, noTicks())
-			now := len(s.catalog.all()["t"].parts)
-			counts[now]++
-			if over && now != 2 {
-				t.Errorf("crash %d: the partition that was added is gone", i)
+			topic := s.catalog.all()["t"]
+			ack, parts := topic.conf.Load().Ack, len(topic.parts)
+			counts[ack]++
+			if over && ack != text.AckSynced {
+				t.Errorf("crash %d: what was altered is as it was", i)
+			}
+			if two := grows && ack == text.AckSynced; two != (parts == 2) {
+				t.Errorf("stopped at %d, crash %d: there are %d partitions, and the ack is %v", k, i, parts, ack)
 			}
 			c := dial(t, s)
-			c.send("READ t 0\nALTER t partitions=3\nMSG t/1 1\nb\nMSG t/2 1\nb\n")
+			c.send("READ t 0\nALTER t partitions=3 ack=written\nMSG t/1 1\nb\nMSG t/2 1\nb\n")
 			c.want("REC offset=0 time=* key=-1 n=1", "a", "OK next=1 end=1 epoch=0", "OK", "OK first=0 next=1 ack=written synced=*", "OK first=0 next=1 ack=written synced=*")
 			if err := s.Stop(context.Background()); err != nil {
 				t.Error(err)
 			}
 		}
 	}
-	if counts[1] == 0 || counts[2] == 0 || len(counts) != 2 {
-		t.Errorf("numbers of partitions that were found: %v", counts)
+	if counts[text.AckWritten] == 0 || counts[text.AckSynced] == 0 || len(counts) != 2 {
+		t.Errorf("settings that were found: %v", counts)
 	}
 }
 

@@ -10,17 +10,26 @@ import (
 	"sluice/wire/text"
 )
 
-// topic is one topic of the catalog, as it was when it was published; nothing in it
-// changes then. Partitions that are added make another value of it, with those that
-// were there and the new ones: so whoever goes through parts needs no lock.
+// topic is one topic of the catalog, as it was when it was published; nothing in it but
+// conf changes then. ALTER makes another value of it, with the partitions that were
+// there and the new ones: so whoever goes through parts needs no lock.
 type topic struct {
 	name     string
 	id       disk.TopicID
-	conf     TopicConfig
+	conf     *topicConf        // as it is now: one for all values of the topic, so that old ones hear of an ALTER
 	settings map[string]string // what of conf is the topic's own, as it is stored
 	parts    []*partition
 
 	broken error // why it could not be read at the start; nil but for such a topic
+}
+
+// topicConf is a topic's settings. Stored by the controller, loaded by anyone.
+type topicConf struct{ atomic.Pointer[TopicConfig] }
+
+func newTopicConf(c TopicConfig) *topicConf {
+	conf := new(topicConf)
+	conf.Store(&c)
+	return conf
 }
 
 // partition is one log, with what each stage keeps about it. Fields are grouped

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,7 +87,7 @@ func (c *controller) create(ask *adminRequest) *text.Error {
 		return e
 	}
 	if ask.dry {
-		ask.made = &topic{name: name, conf: conf, settings: explicit}
+		ask.made = &topic{name: name, conf: newTopicConf(conf), settings: explicit}
 		return nil
 	}
 	if err := c.srv.store.CreateTopic("controller", name, explicit); err != nil {
@@ -115,8 +116,9 @@ func (c *controller) tooMany(more int64) *text.Error {
 	return nil
 }
 
-// alter adds partitions to a topic. Their logs come first: until topic.json counts
-// them too nobody knows of them, so a crash leaves the old number or the new.
+// alter changes a topic's settings, all that are asked for or none. The logs of partitions
+// that are added come first, then topic.json, then what is served: until it counts them
+// nobody knows of them, so a crash leaves the old settings or the new.
 func (c *controller) alter(ask *adminRequest) *text.Error {
 	t := c.srv.catalog.all()[ask.topic]
 	if t == nil {
@@ -125,51 +127,64 @@ func (c *controller) alter(ask *adminRequest) *text.Error {
 	if t.broken != nil {
 		return t.parts[0].broken
 	}
-	n, e := partitionsFor(t, ask.settings)
-	if e != nil || n == int64(len(t.parts)) {
+	conf, settings, e := c.alteration(t, ask)
+	if e != nil || maps.Equal(settings, t.settings) {
 		return e
 	}
-	if e := c.tooMany(n - int64(len(t.parts))); e != nil || ask.dry {
+	if e := c.tooMany(conf.Partitions - int64(len(t.parts))); e != nil || ask.dry {
 		return e
 	}
-	g := t.grown(n)
-	g.settings["partitions"] = strconv.FormatInt(n, 10)
+	g := t.altered(settings, conf.Partitions)
 	added := g.parts[len(t.parts):]
 	err := c.srv.makeLogs(added)
 	if err == nil {
-		if err = c.srv.store.ChangeTopic("controller", t.name, g.settings); err != nil {
+		if err = c.srv.store.ChangeTopic("controller", t.name, settings); err != nil {
 			err = errors.Join(err, closeLogs(added))
 		}
 	}
 	if err != nil {
 		c.unmake(added, err)
-		return storeError("add partitions to topic "+t.name, err)
+		return storeError("alter topic "+t.name, err)
 	}
+	t.conf.Store(&conf)
 	c.srv.place(added)
 	c.srv.adopt(g, added)
 	return nil
 }
 
-// partitionsFor is how many partitions an ALTER asks for.
-func partitionsFor(t *topic, settings [][2]string) (int64, *text.Error) {
-	conf := t.conf
-	for _, s := range settings {
-		e := applySetting(&conf, s[0], s[1])
-		switch {
-		case e != nil:
-			return 0, e
-		case s[0] != "partitions":
-			return 0, badSetting(s[0], "not supported yet: ALTER changes partitions only")
-		case conf.Partitions < int64(len(t.parts)):
-			return 0, badSetting(s[0], fmt.Sprintf("the topic has %d, and none can be taken away: their records would go with them", len(t.parts)))
+// alteration is what a topic's settings become, and which of them are its own then.
+func (c *controller) alteration(t *topic, ask *adminRequest) (conf TopicConfig, own map[string]string, _ *text.Error) {
+	now := *t.conf.Load()
+	conf, own = now, maps.Clone(t.settings)
+	for _, s := range ask.settings {
+		if e := applySetting(&conf, s[0], s[1]); e != nil {
+			return conf, nil, e
 		}
+		own[s[0]] = s[1]
 	}
-	return conf.Partitions, nil
+	switch {
+	case conf.Partitions < now.Partitions:
+		return conf, nil, badSetting("partitions", fmt.Sprintf("the topic has %d, and none can be taken away: their records would go with them", now.Partitions))
+	case conf.SegmentBytes != now.SegmentBytes:
+		return conf, nil, badSetting("segment.bytes", fixedAtCreation)
+	case conf.IndexInterval != now.IndexInterval:
+		return conf, nil, badSetting("index.interval.bytes", fixedAtCreation)
+	case conf.Sync != now.Sync && (conf.Sync == SyncDsync || now.Sync == SyncDsync): // its logs would change their writers
+		return conf, nil, badSetting("sync", "dsync is "+fixedAtCreation)
+	}
+	own["partitions"] = strconv.FormatInt(conf.Partitions, 10)
+	return conf, own, nil
 }
+
+// fixedAtCreation is why ALTER can't change a setting: a log's files are made by it.
+const fixedAtCreation = "not supported yet for a topic that exists: give it to CREATE"
 
 // unmake removes what there is of partitions that could not be added; their logs are
 // closed. Where the next start may find them counted they stay: they hold no records.
 func (c *controller) unmake(parts []*partition, why error) {
+	if len(parts) == 0 {
+		return
+	}
 	c.letGo(c.srv.roller.in, parts[0]) // as in create
 	if errors.Is(why, disk.ErrUnsettled) {
 		return

@@ -38,7 +38,7 @@ func TestDroppedLogGetsNoMoreWork(t *testing.T) {
 	}
 	work, replies := make(chan *command, 10), make(chan *command, 10)
 	w := newWriter(WriterConfig{Queue: 10, Buffer: 4 << 10}, 1, work, work, &admission{room: newRoom(fstest.NewMem(), DiskConfig{}, zap.NewNop())}, new(stats))
-	p := &partition{topic: &topic{name: "t", conf: DefaultTopic()}, log: log, writer: w}
+	p := &partition{topic: &topic{name: "t", conf: newTopicConf(DefaultTopic())}, log: log, writer: w}
 	w.in <- &command{op: opAppend, verb: text.VerbMsg, part: p, bytes: storedBatch(t, batch.None, "x"), records: 1, msgs: 1, reply: replies}
 	w.in <- &command{op: opForget, part: p, reply: replies} // both are taken up in one pass
 	close(w.in)

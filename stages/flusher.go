@@ -113,7 +113,7 @@ func (f *flusher) tick(now time.Time) {
 		if p.log.IndexDue() { // nobody else would ask for it while nothing is appended
 			p.maintain.send(f.roller)
 		}
-		c := &p.topic.conf
+		c := p.topic.conf.Load()
 		switch {
 		case p.log.Err() != nil:
 		case c.Sync == SyncDsync: // no sync of ours moves its durable point, so the tick leaves the mark
@@ -130,7 +130,7 @@ func (f *flusher) tick(now time.Time) {
 // settings say: a start after a crash scans what lies behind the last mark. The writer
 // asks, after each pass.
 func (p *partition) flushDue() bool {
-	c := &p.topic.conf
+	c := p.topic.conf.Load()
 	if c.Sync == SyncDsync { // the flusher is asked for the mark only
 		due := p.w.unmarked > disk.CheckpointBytes
 		if due {

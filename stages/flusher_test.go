@@ -49,7 +49,7 @@ func startStages(t *testing.T, fs disk.FS, change func(*Config)) *rig {
 		t: t, roller: roller, flusher: newFlusher(conf.Flusher, roller.in, s),
 		writer: newWriter(conf.Writer, 1, roller.in, newNotifier(1).in, &admission{room: newRoom(fs, conf.Disk, zap.NewNop())}, s),
 	}
-	b.part = &partition{topic: &topic{name: "t", conf: conf.Topic}, log: log, writer: b.writer, flusher: b.flusher}
+	b.part = &partition{topic: &topic{name: "t", conf: newTopicConf(conf.Topic)}, log: log, writer: b.writer, flusher: b.flusher}
 	b.part.maintain.cmd = command{op: opMaintain, part: b.part}
 	b.part.sync.cmd = command{op: opSync, part: b.part}
 	g := sched.NewGroup(t.Context())

@@ -83,7 +83,7 @@ func settingOf(name string, value *string) (string, *kafkaError) {
 // topicConfigs are the settings of a topic. None can be changed by this protocol.
 func topicConfigs(s *Server, t *topic) []kmsg.DescribeConfigsResponseResourceConfig {
 	var all []kmsg.DescribeConfigsResponseResourceConfig
-	own, server, builtIn := t.conf, s.conf.Topic, DefaultTopic()
+	own, server, builtIn := t.conf.Load(), s.conf.Topic, DefaultTopic()
 	for _, c := range topicKafkaConfigs {
 		source := kmsg.ConfigSourceDefaultConfig
 		switch _, explicit := t.settings[c.name]; {
@@ -93,7 +93,7 @@ func topicConfigs(s *Server, t *topic) []kmsg.DescribeConfigsResponseResourceCon
 			source = kmsg.ConfigSourceStaticBrokerConfig
 		}
 		help, _ := Find(TopicSettings(), c.name)
-		all = append(all, kafkaConfig(c.name, c.value(&own), c.kind, source, help.Help))
+		all = append(all, kafkaConfig(c.name, c.value(own), c.kind, source, help.Help))
 	}
 	for _, f := range kafkaFixed {
 		all = append(all, kafkaConfig(f.name, f.value, f.kind, kmsg.ConfigSourceDefaultConfig, ""))

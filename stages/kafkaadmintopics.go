@@ -24,7 +24,7 @@ func (r *responder) createTopics(ctx context.Context, req *kmsg.CreateTopicsRequ
 			made, e = r.createTopic(ask, req.ValidateOnly)
 		}
 		if e == nil {
-			answer.TopicID, answer.NumPartitions, answer.ReplicationFactor = made.id, int32(made.conf.Partitions), 1
+			answer.TopicID, answer.NumPartitions, answer.ReplicationFactor = made.id, int32(made.conf.Load().Partitions), 1
 			if !req.ValidateOnly && len(resp.Topics) < describedMost { // of topics that are not made any number would fit into a request, and these are larger than what asks for them
 				answer.Configs = createdConfigs(r.c.srv, made)
 			}

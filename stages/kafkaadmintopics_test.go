@@ -116,10 +116,10 @@ func TestKafkaCreateTopics(t *testing.T) {
 	if counted := s.stats.kafka.snapshot(); counted.Errors["CreateTopics"] != 24 || counted.Codes["INVALID_CONFIG"] != 8 {
 		t.Errorf("counted are %v, %v", counted.Errors, counted.Codes)
 	}
-	if conf := s.catalog.all()["never"].conf; conf.Flush != Forever {
+	if conf := s.catalog.all()["never"].conf.Load(); conf.Flush != Forever {
 		t.Errorf("flush.ms is %v", conf.Flush)
 	}
-	if conf := s.catalog.all()["segment"].conf; conf.SegmentBytes != 65536 {
+	if conf := s.catalog.all()["segment"].conf.Load(); conf.SegmentBytes != 65536 {
 		t.Errorf("segment.bytes is %v", conf.SegmentBytes)
 	}
 }
@@ -358,7 +358,7 @@ func TestKafkaConfigsAreTheSettings(t *testing.T) {
 	if got := c.ask(createRequest(7, ask)).(*kmsg.CreateTopicsResponse).Topics[0]; got.ErrorCode != 0 {
 		t.Fatalf("%+v: %s", got, *got.ErrorMessage)
 	}
-	if one, other := s.catalog.all()["t"].conf, s.catalog.all()["copy"].conf; one != other {
+	if one, other := *s.catalog.all()["t"].conf.Load(), *s.catalog.all()["copy"].conf.Load(); one != other {
 		t.Errorf("the copy has %+v, want %+v", other, one)
 	}
 }

@@ -142,7 +142,7 @@ func (p *parser) check(q *kafkaRequest, in *kafka.ProduceRequest, part *kafka.Pr
 	if to = p.c.srv.kafkaPartition(part.Topic, part.Index); to == nil {
 		return nil, 0, kafkaError{kafka.UnknownTopicOrPartition, ""}
 	}
-	h, code, err := kafka.CheckBatch(part.Records, q.version, int(to.topic.conf.MaxBatch))
+	h, code, err := kafka.CheckBatch(part.Records, q.version, int(to.topic.conf.Load().MaxBatch))
 	if err != nil {
 		return nil, 0, kafkaError{code, err.Error()}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -189,7 +188,7 @@ func closeLogs(parts []*partition) (err error) {
 }
 
 func (s *Server) openLog(p *partition) error {
-	conf := &p.topic.conf
+	conf := p.topic.conf.Load()
 	if p.topic.broken != nil {
 		return p.topic.broken
 	}
@@ -219,23 +218,22 @@ func (s *Server) breakLog(p *partition, why error) {
 
 // newTopic makes a topic whose logs are not open yet.
 func newTopic(name string, conf TopicConfig) *topic {
-	t := &topic{name: name, conf: conf}
-	t.parts = newPartitions(t, 0)
+	t := &topic{name: name, conf: newTopicConf(conf)}
+	t.parts = newPartitions(t, 0, conf.Partitions)
 	return t
 }
 
-// grown is the topic with n partitions, of which the logs of those that it has not yet
-// are not open.
-func (t *topic) grown(n int64) *topic {
-	g := &topic{name: t.name, id: t.id, conf: t.conf, settings: maps.Clone(t.settings)}
-	g.conf.Partitions = n
-	g.parts = append(slices.Clip(t.parts), newPartitions(g, int32(len(t.parts)))...)
+// altered is the topic with these settings of its own, and n partitions, of which the
+// logs of those that it has not yet are not open.
+func (t *topic) altered(settings map[string]string, n int64) *topic {
+	g := &topic{name: t.name, id: t.id, conf: t.conf, settings: settings}
+	g.parts = append(slices.Clip(t.parts), newPartitions(g, int64(len(t.parts)), n)...)
 	return g
 }
 
-// newPartitions makes those of the topic from a number on.
-func newPartitions(t *topic, from int32) (parts []*partition) {
-	for id := from; id < int32(t.conf.Partitions); id++ {
+// newPartitions makes those of the topic with the numbers [from, to).
+func newPartitions(t *topic, from, to int64) (parts []*partition) {
+	for id := int32(from); id < int32(to); id++ {
 		p := &partition{topic: t, id: id}
 		p.maintain.cmd = command{op: opMaintain, part: p}
 		p.advance.cmd = command{op: opAdvance, part: p}
@@ -250,7 +248,7 @@ func newPartitions(t *topic, from int32) (parts []*partition) {
 func (s *Server) place(parts []*partition) {
 	for _, p := range parts {
 		writers := s.writers[:s.conf.Writer.Count]
-		if p.topic.conf.Sync == SyncDsync {
+		if p.topic.conf.Load().Sync == SyncDsync {
 			writers = s.writers[s.conf.Writer.Count:]
 		}
 		p.writer = writers[s.placed%int64(len(writers))]

@@ -72,7 +72,7 @@ func (p *parser) append(ctx context.Context) error {
 	}
 	ack := p.req.Ack
 	if ack == text.AckDefault {
-		ack = part.topic.conf.Ack
+		ack = part.topic.conf.Load().Ack
 	}
 	if ack == text.AckReplicated {
 		return p.skipAndRefuse(ctx, &text.Error{Code: text.CodeBadCommand, Skip: size, Text: "ack=replicated is not supported yet: use none, written or synced"})
@@ -95,7 +95,7 @@ func (p *parser) target() *partition {
 	if !conf.AutoCreate || int64(id) >= conf.Topic.Partitions || p.c.srv.catalog.has(name) {
 		return nil
 	}
-	return &partition{topic: &topic{name: string(name), conf: conf.Topic}, id: id}
+	return &partition{topic: &topic{name: string(name), conf: newTopicConf(conf.Topic)}, id: id}
 }
 
 // create makes the topic of a partition that target made up, and returns its real one.
@@ -124,7 +124,7 @@ func (p *parser) msg(ctx context.Context, part *partition, ack text.Ack, size in
 	keyLen, valueLen := int(p.req.Key), int(p.req.Value)
 	timed, ms := p.req.HasTime, p.req.Time
 	need := batch.RecordSize(keyLen, valueLen)
-	if limit := part.topic.conf.MaxBatch; int64(batch.HeaderSize+need) > limit {
+	if limit := part.topic.conf.Load().MaxBatch; int64(batch.HeaderSize+need) > limit {
 		return p.tooLarge(limit)
 	}
 	if !p.r.holds(size) {
@@ -211,7 +211,7 @@ func (p *parser) lease(ctx context.Context, part *partition, need int) (*sched.B
 		return nil, err
 	}
 	least := batch.HeaderSize + need
-	limit := min(p.c.srv.conf.Conn.GroupBytes, part.topic.conf.MaxBatch, int64(least+2*(p.r.w-p.r.r)))
+	limit := min(p.c.srv.conf.Conn.GroupBytes, part.topic.conf.Load().MaxBatch, int64(least+2*(p.r.w-p.r.r)))
 	p.group.limit = max(least, int(limit))
 	return p.r.leaseFor(ctx, p.group.limit)
 }
@@ -256,7 +256,7 @@ func (p *parser) batch(ctx context.Context, part *partition, ack text.Ack, size 
 		buf.Release()
 		return err
 	}
-	sum, err := batch.CheckAll(buf.B, int(part.topic.conf.MaxBatch))
+	sum, err := batch.CheckAll(buf.B, int(part.topic.conf.Load().MaxBatch))
 	if err != nil {
 		buf.Release()
 		return p.refuse(batchError(err, part))

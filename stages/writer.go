@@ -332,7 +332,7 @@ func (w *writer) appended(cmd *command, end, durable uint64, sync *list) {
 		return
 	}
 	switch wanted := cmd.ack == text.AckSynced; {
-	case durable >= cmd.end && (wanted || p.topic.conf.Sync == SyncDsync):
+	case durable >= cmd.end && (wanted || p.topic.conf.Load().Sync == SyncDsync):
 		cmd.reached = text.AckSynced
 		cmd.done()
 	case wanted:

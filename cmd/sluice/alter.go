@@ -9,13 +9,18 @@ import (
 func newAlter() *cobra.Command {
 	var r remote
 	cmd := &cobra.Command{
-		Use:   "alter TOPIC partitions=N",
-		Short: "Add partitions to a topic",
-		Long: `Give a topic more partitions, at once. Records stay where they are; producers that choose a
-partition by a record's key choose among all of them from then on, so later records of a key may
-go elsewhere than earlier ones. Partitions can't be taken away, and other settings not be changed yet.`,
-		Example: `  sluice alter orders partitions=8`,
-		Args:    args(cobra.MinimumNArgs(2)),
+		Use:   "alter TOPIC NAME=VALUE...",
+		Short: "Change a topic's settings, or add partitions",
+		Long: `Change settings of a topic, at once: all that are named, or none. They hold for what comes later.
+Settings: partitions, ack, max.message.bytes, flush.ms, flush.bytes, flush.messages, and sync, but not
+from or to dsync. segment.bytes and index.interval.bytes are given to create.
+
+Partitions can be added, not taken away. Records stay where they are; producers that choose a partition
+by a record's key choose among all of them from then on, so later records of a key may go elsewhere
+than earlier ones.`,
+		Example: `  sluice alter orders partitions=8
+  sluice alter orders ack=synced max.message.bytes=4MiB`,
+		Args: args(cobra.MinimumNArgs(2)),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			settings, err := topicSettings(words)
 			if err != nil {

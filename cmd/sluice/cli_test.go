@@ -135,7 +135,7 @@ func TestAdministration(t *testing.T) {
 	if got := do("", "create", "t", "partitions=2", "ack=synced"); got != "created t\n" {
 		t.Errorf("%q", got)
 	}
-	if got := do("", "alter", "t", "partitions=3"); got != "altered t\n" {
+	if got := do("", "alter", "t", "partitions=3", "flush.ms=100ms"); got != "altered t\n" {
 		t.Errorf("%q", got)
 	}
 	if got := do("", "alter", "t", "partitions=3", "--json"); !strings.Contains(got, `"altered":true`) {
@@ -193,7 +193,7 @@ func TestFailuresAreOneSentence(t *testing.T) {
 		{"", []string{"read", "empty", "--from", "3"}, exitFailure, "the log is empty, and its next record gets the offset 0"},
 		{"", []string{"create", "t"}, exitFailure, "sluice: create t: EXISTS: "},
 		{"", []string{"create", "u", "colour=red"}, exitFailure, "sluice: create u: BAD_SETTING: "},
-		{"", []string{"alter", "t", "ack=synced"}, exitFailure, "sluice: alter t: BAD_SETTING: "},
+		{"", []string{"alter", "t", "segment.bytes=64KiB"}, exitFailure, "sluice: alter t: BAD_SETTING: "},
 		{"", []string{"alter", "nothing", "partitions=2"}, exitFailure, "sluice: alter nothing: NO_TOPIC: "},
 		{"", []string{"append", "t", "no/such/file"}, exitFailure, "sluice: append: open no/such/file: "},
 		{"a\nb\n" + strings.Repeat("x", 2000) + "\nd\n", []string{"append", "small", "--batch-bytes", "1KiB"}, exitFailure, "line 3 was refused"},
