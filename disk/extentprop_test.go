@@ -71,7 +71,7 @@ func (c *chance) make() {
 		f = c.mem
 	}
 	o := disk.LogOptions{SegmentBytes: pick[int64](c, 2<<10, 8<<10, 32<<10, 1<<20), IndexInterval: pick[int64](c, 64, 512, 4<<10)}
-	c.files = disk.StoreOptions{Files: pick(c, 0, 16)}
+	c.files = disk.StoreOptions{Files: pick(c, 0, 17)}
 	c.note("%+v %+v", o, c.files)
 	c.e = &env{fs: f, opt: o}
 	c.open(f)

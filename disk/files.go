@@ -11,7 +11,7 @@ import (
 
 // StoreOptions are a store's settings. Zero means the default.
 type StoreOptions struct {
-	Files int // descriptors that the store may hold at once; default 1,024, at least 16
+	Files int // descriptors that the store may hold at once; default 1,024, at least 17
 }
 
 const (
@@ -22,12 +22,13 @@ const (
 // The budget is cut into shares that nobody else may take, so that a stage which needs descriptors for what it has begun
 // never waits for one that waits for it. What is not in use of any share keeps files open that may be read again.
 //
-//	service  the LOCK, and the one file at a time that roller, controller, scrubber and the ticks each look at or write
+//	service  the LOCK and its directory, and the one file at a time that roller, controller, scrubber and the ticks each look at or write
 //	opening  for each log that is being opened or closed: marks, last segment, spare, and one to read or write aside
 //	awake    for each log that can take appends: active segment, marks, and the spare or the segment before
 //	pins     for each other file that somebody reads right now
 const (
-	serviceFiles = 6
+	lockFiles    = 2
+	serviceFiles = lockFiles + 5
 	openingFiles = 4
 	awakeFiles   = 3
 	leastPins    = 2 // a segment and its index

@@ -16,7 +16,7 @@ import (
 )
 
 // tight is the least that a store can do with: one log awake, two files in use.
-var tight = disk.StoreOptions{Files: 16}
+var tight = disk.StoreOptions{Files: 17}
 
 // newLogs is a store with so few descriptors, and topics a, b, ... of one log each.
 func newLogs(t testing.TB, f disk.FS, o disk.StoreOptions, n int, lo disk.LogOptions) (*disk.Store, []*env) {
@@ -60,7 +60,7 @@ func TestI13SharesOfBudget(t *testing.T) {
 			t.Fatalf("%d are cut into %d, %d openings, %d, and %d logs", budget, service, openings, pins, awake)
 		}
 	}
-	if _, err := disk.OpenStore(fstest.NewMem(), disk.StoreOptions{Files: least - 1}, nop); err == nil || !strings.Contains(err.Error(), "at least 16") {
+	if _, err := disk.OpenStore(fstest.NewMem(), disk.StoreOptions{Files: least - 1}, nop); err == nil || !strings.Contains(err.Error(), "at least 17") {
 		t.Fatalf("one less: %v", err)
 	}
 }

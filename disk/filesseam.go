@@ -49,7 +49,7 @@ func (s seam) Lock(by By, name string) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.files.opened(1)
+	s.files.opened(lockFiles)
 	return countedLock{c, s.files}, nil
 }
 
@@ -70,6 +70,6 @@ type countedLock struct {
 }
 
 func (l countedLock) Close() error {
-	defer l.files.opened(-1)
+	defer l.files.opened(-lockFiles)
 	return l.Closer.Close()
 }

@@ -84,3 +84,24 @@ func TestLockIsFreeWhileSomebodyAsks(t *testing.T) {
 	close(stop)
 	wg.Wait()
 }
+
+// TestH5LockFileRemoved: whoever removes the LOCK of a directory that is in use lets nobody else in, and is told that it is
+// in use.
+func TestH5LockFileRemoved(t *testing.T) {
+	root := t.TempDir()
+	s := openStore(t, disk.OS(root))
+	for range 2 { // the second time there is one again, which is nobody's
+		if live, err := disk.InUse(root); err != nil || !live {
+			t.Errorf("in use: %v, %v", live, err)
+		}
+		must(t, os.Remove(root+"/LOCK"))
+		if other, err := disk.OpenStore(disk.OS(root), disk.StoreOptions{}, nop); !errors.Is(err, disk.ErrLocked) {
+			t.Fatalf("a second store: %v, %v", other, err)
+		}
+	}
+	must(t, s.Close())
+	if live, err := disk.InUse(root); err != nil || live {
+		t.Errorf("closed, and in use: %v, %v", live, err)
+	}
+	must(t, openStore(t, disk.OS(root)).Close())
+}

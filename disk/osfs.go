@@ -93,27 +93,47 @@ func syncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// Lock locks the file, and the directory that it is in: with the file alone, whoever removes it would let a second process
+// in. The file is locked too, as that is what programs before this one ask.
 func (o osFS) Lock(_ By, name string) (io.Closer, error) {
 	f, err := os.OpenFile(o.path(name), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	flock := func(how int) error {
-		return again(func() error { return unix.Flock(int(f.Fd()), how|unix.LOCK_NB) })
+	dir, err := os.Open(filepath.Dir(f.Name()))
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
-	// flock and not fcntl: fcntl's lock goes when any descriptor of the file is closed in this process.
-	err = flock(unix.LOCK_EX)
-	for n := 0; n < 2000 && errors.Is(err, unix.EWOULDBLOCK) && flock(unix.LOCK_SH) == nil; n++ {
+	held := flocked{f, dir}
+	for _, f := range held {
+		if err := lockAlone(f); err != nil {
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", f.Name(), err), held.Close())
+		}
+	}
+	return held, nil
+}
+
+// lockAlone takes the lock of a file or a directory for this process alone. Errors: ErrLocked, I/O.
+func lockAlone(f *os.File) error {
+	err := flock(f, unix.LOCK_EX)
+	for n := 0; n < 2000 && errors.Is(err, unix.EWOULDBLOCK) && flock(f, unix.LOCK_SH) == nil; n++ {
 		time.Sleep(time.Millisecond) // nobody has it but those who ask (InUse), and they soon let go
-		err = flock(unix.LOCK_EX)
-	}
-	if err == nil {
-		return flocked{f}, nil
+		err = flock(f, unix.LOCK_EX)
 	}
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = ErrLocked
+		return ErrLocked
 	}
-	return nil, errors.Join(fmt.Errorf("lock %s: %w", f.Name(), err), f.Close())
+	return err
+}
+
+// flock and not fcntl: fcntl's lock goes when any descriptor of the file is closed in this process. It never waits. A
+// directory that cannot be locked, as on NFS, is as good as locked: its file is.
+func flock(f *os.File, how int) error {
+	err := again(func() error { return unix.Flock(int(f.Fd()), how|unix.LOCK_NB) })
+	if errors.Is(err, unix.EBADF) {
+		return nil
+	}
+	return err
 }
 
 func (o osFS) Space(By) (Space, error) {
@@ -125,12 +145,16 @@ func (o osFS) Space(By) (Space, error) {
 	return Space{Free: int64(s.Bavail) * block, Total: int64(s.Blocks) * block}, nil
 }
 
-// flocked is a locked file. A lock lives as long as any copy of its descriptor, and a child process that is being started
+// flocked is what is locked. A lock lives as long as any copy of its descriptor, and a child process that is being started
 // at that moment has one until its exec: so closing is not enough.
-type flocked struct{ f *os.File }
+type flocked [2]*os.File
 
 func (l flocked) Close() error {
-	return errors.Join(again(func() error { return unix.Flock(int(l.f.Fd()), unix.LOCK_UN) }), l.f.Close())
+	var errs []error
+	for _, f := range l {
+		errs = append(errs, flock(f, unix.LOCK_UN), f.Close())
+	}
+	return errors.Join(errs...)
 }
 
 type osFile struct {
