@@ -225,7 +225,7 @@ func TestRatiosAreTakenWithinARound(t *testing.T) {
 		{"p50 to Redis", nil},
 	} {
 		for _, q := range ratios {
-			if q.what != c.what || q.workload == "W4" || q.workload == "W8 one" || q.workload == "W8 10k/s" {
+			if q.what != c.what || q.workload == "W4" {
 				continue
 			}
 			got := r.values(q)

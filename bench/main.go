@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -48,6 +49,7 @@ func main() {
 	flag.BoolVar(&s.full, "full", false, "also the long steps, which are measured else only where -only matches them")
 	flag.BoolVar(&s.smoke, "smoke", false, "one short round that shows that every step works; its figures mean nothing")
 	flag.Parse()
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0)) // said aloud it stays, else the runtime follows where a step is pinned, seconds late
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, s); err != nil {

@@ -131,7 +131,7 @@ type fan struct {
 }
 
 // fanMost is more messages than a step sends.
-const fanMost = 256 << 10
+const fanMost = 1 << 20
 
 // newFan takes address space; memory comes with the messages. size is that of each.
 func newFan(size string) (*fan, error) {

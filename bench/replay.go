@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,9 +48,7 @@ type replaySide struct {
 	crowd *crowd // nil: alone
 	pid   int    // who reads from the disk
 	disk  int64
-	share share     // all turns'
-	p999  []float64 // each turn's, us
-	lost  time.Duration
+	share share // all turns'
 }
 
 func (r replay) run(ctx context.Context, s suite, p *proc) (tally, error) {
@@ -88,8 +87,7 @@ func (r replay) run(ctx context.Context, s suite, p *proc) (tally, error) {
 	}
 	var rows []tally
 	for _, side := range sides {
-		slices.Sort(side.p999)
-		side.figures = map[string]float64{medianTurn: side.p999[len(side.p999)/2], withheld: float64(side.lost.Milliseconds())}
+		side.figures = map[string]float64{medianTurn: side.medianP999(), withheld: float64(side.lost.Milliseconds())}
 		if side.crowd != nil && side.share.All > 0 {
 			side.figures[replayed] = float64(side.share.Bytes) / 1e6 / side.share.Took.Seconds()
 			side.figures[fromDisk] = float64(side.disk) / float64(side.share.All)
@@ -134,8 +132,8 @@ func (r *replaySide) turn(ctx context.Context, old string, warm bool) (err error
 	to, stolen := &tally{hist: newHist()}, stolenTime()
 	defer func() {
 		if err == nil && !warm {
-			r.add(to)
-			r.lost += stolenTime() - stolen
+			to.lost = stolenTime() - stolen
+			r.addTurn(to)
 		}
 	}()
 	if r.crowd == nil {
@@ -159,8 +157,8 @@ func (r *replaySide) turn(ctx context.Context, old string, warm bool) (err error
 	return errors.Join(err, diskErr, endErr)
 }
 
-func (r *replaySide) add(turn *tally) {
-	r.hist.Merge(turn.hist)
-	r.ops, r.bytes, r.took = r.ops+turn.ops, r.bytes+turn.bytes, r.took+turn.took
-	r.p999 = append(r.p999, float64(turn.hist.ValueAtQuantile(99.9))/1e3)
+// medianP999 is that of the median turn, in microseconds.
+func (t *tally) medianP999() float64 {
+	turns := slices.SortedFunc(slices.Values(t.turns), func(a, b turn) int { return cmp.Compare(a.P999, b.P999) })
+	return float64(turns[len(turns)/2].P999) / 1e3
 }

@@ -22,8 +22,28 @@ type tally struct {
 	note   string  // what the figures do not say: under which condition they came about
 	beside []tally // what the same run measured besides, alternating with this: each is a row of its own
 
+	turns []turn        // that the figures come from, where they are of interest
+	lost  time.Duration // withheld by the hypervisor
+
 	cpu     time.Duration      // of the server while this was measured; 0: the whole life of the step's server counts
 	figures map[string]float64 // what is neither a rate nor a latency, by what it is
+}
+
+// A turn is one of those in which a side was measured. Latencies are in nanoseconds.
+type turn struct {
+	Ops      int64 `json:"ops"`
+	P50      int64 `json:"p50_ns"`
+	P99      int64 `json:"p99_ns"`
+	P999     int64 `json:"p99_9_ns"`
+	Withheld int64 `json:"withheld_ms"` // processors' time, by the hypervisor
+}
+
+// addTurn adds what one turn has measured.
+func (t *tally) addTurn(one *tally) {
+	t.hist.Merge(one.hist)
+	t.ops, t.bytes, t.took, t.lost = t.ops+one.ops, t.bytes+one.bytes, t.took+one.took, t.lost+one.lost
+	t.turns = append(t.turns, turn{Ops: one.ops, P50: one.hist.ValueAtQuantile(50), P99: one.hist.ValueAtQuantile(99),
+		P999: one.hist.ValueAtQuantile(99.9), Withheld: one.lost.Milliseconds()})
 }
 
 // newHist holds 1 ns to a minute with three digits; about 200 KiB.
@@ -60,6 +80,7 @@ type row struct {
 	Histogram   string    `json:"histogram"` // HDR, V2 compressed, base64
 
 	Figures map[string]float64 `json:"figures,omitempty"` // each by what it is, its unit included
+	Turns   []turn             `json:"turns,omitempty"`   // in their order
 }
 
 // rowsOf are the step's row and those of what was measured beside it.
@@ -89,6 +110,6 @@ func newRow(round int, s step, t tally) (row, error) {
 		Rate: float64(t.ops) / sec, MBps: float64(t.bytes) / sec / 1e6,
 		P50: t.hist.ValueAtQuantile(50), P90: t.hist.ValueAtQuantile(90), P99: t.hist.ValueAtQuantile(99),
 		P999: t.hist.ValueAtQuantile(99.9), P9999: t.hist.ValueAtQuantile(99.99), Max: t.hist.Max(),
-		Note: t.note, Figures: t.figures, Histogram: string(whole),
+		Note: t.note, Figures: t.figures, Turns: t.turns, Histogram: string(whole),
 	}, nil
 }

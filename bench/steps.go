@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -34,23 +35,16 @@ const (
 	synced      = "synced"
 	everySecond = "appendonly, appendfsync everysec"
 	always      = "appendonly, appendfsync always"
-
-	followRate = 10_000 // messages a second
 )
 
 // steps: W1 is one message in flight on one connection, W2 on sixteen; W3 is pipelined single messages, W3b
 // client batches of 64 KiB; W4 and W5 are W1 and W2 with every answer behind a sync; W8 is from the append to
 // the delivery at a following reader. They are in the order of a round: a limit right before the workloads that are compared with it.
 func (s suite) steps() []step {
-	all := []step{
+	all := slices.Concat([]step{
 		s.raw("round trip", "echo", nothing, 1),
 		s.appends("W1", written, 1, 1), s.xadds("W1", everySecond, 1, 1),
-		{"W8 one", "sluice", written, 1, 1, s.withSluice(func(ctx context.Context, addr string) (tally, error) {
-			return followOne(ctx, addr, s.warm, s.measure)
-		})},
-		{"W8 10k/s", "sluice", written, 1, 0, s.withSluice(func(ctx context.Context, addr string) (tally, error) {
-			return followAt(ctx, addr, s.warm, s.measure, followRate)
-		})},
+	}, s.deliverySteps(), []step{
 		{"W7", "sluice", pageCache, 1, 1, s.withServer(s.catchUp)},
 		s.raw("pipeline 1", "pipeline", pageCache, 1),
 		s.raw("pipeline 16", "pipeline", pageCache, 16),
@@ -70,7 +64,7 @@ func (s suite) steps() []step {
 		}),
 		s.appends("W4", synced, 1, 1), s.xadds("W4", always, 1, 1),
 		s.appends("W5", synced, 16, 1), s.xadds("W5", always, 16, 1),
-	}
+	})
 	var out []step
 	for _, st := range all {
 		if st.system != "redis" || s.redis != "" {

@@ -92,6 +92,52 @@ func (pacer) until(t time.Time) {
 
 func (pacer) close() { runtime.UnlockOSThread() }
 
+// processors are the numbers of those that this process may use.
+func processors() (cpus []int, err error) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return nil, fmt.Errorf("which processors: %w", err)
+	}
+	for n := 0; len(cpus) < set.Count(); n++ {
+		if set.IsSet(n) {
+			cpus = append(cpus, n)
+		}
+	}
+	return cpus, nil
+}
+
+// pin keeps this process's threads, and with them what it starts from now on, on some processors.
+func pin(cpus []int) error {
+	var set, is unix.CPUSet
+	for _, n := range cpus {
+		set.Set(n)
+	}
+	for range 100 { // a thread that is not pinned yet may start another one meanwhile
+		threads, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			return err
+		}
+		changed := false
+		for _, t := range threads {
+			tid, err := strconv.Atoi(t.Name())
+			if err != nil {
+				return err
+			}
+			if unix.SchedGetaffinity(tid, &is) != nil || is == set {
+				continue // it has ended, or is pinned
+			}
+			if err := unix.SchedSetaffinity(tid, &set); err != nil && !errors.Is(err, unix.ESRCH) {
+				return fmt.Errorf("pin to processors %v: %w", cpus, err)
+			}
+			changed = true
+		}
+		if !changed {
+			return nil
+		}
+	}
+	return fmt.Errorf("pin to processors %v: there are always threads that are not", cpus)
+}
+
 // cpuOf is the time that all threads of another process have run.
 func cpuOf(pid int) (time.Duration, error) {
 	const schedulersClock = 2 // of the whole process; the kernel's name is CPUCLOCK_SCHED

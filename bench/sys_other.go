@@ -45,6 +45,12 @@ func (pacer) until(t time.Time) { time.Sleep(time.Until(t)) }
 
 func (pacer) close() {}
 
+// Nobody is pinned here.
+
+func processors() ([]int, error) { return nil, errors.ErrUnsupported }
+
+func pin([]int) error { return errors.ErrUnsupported }
+
 // What another process uses is not known here: 0 leaves the figure out.
 
 func cpuOf(int) (time.Duration, error) { return 0, nil }
