@@ -73,7 +73,7 @@ func TestAlterSettings(t *testing.T) {
 	s := startServerOn(t, mem, conf)
 	c, other := dial(t, s), dial(t, s)
 	other.send("CREATE t\nMSG t 1\na\n")
-	other.want("OK", "OK first=0 next=1 ack=written synced=0")
+	other.want("OK", "OK first=0 next=1 ack=written synced=*")
 	c.send("ALTER t partitions=2 ack=synced max.message.bytes=4KiB\nMSG t 2000\n%s\n", strings.Repeat("b", 2000))
 	c.want("OK", "OK first=1 next=2 ack=synced synced=2")
 	other.send("MSG t 2000\n%s\nMSG t/1 2000\n%[1]s\n", strings.Repeat("c", 2000))
@@ -95,7 +95,7 @@ func TestAlterSettings(t *testing.T) {
 	}
 	c = dial(t, s)
 	c.send("MSG t/1 1\nf\n")
-	c.want("OK first=1 next=2 ack=written synced=1")
+	c.want("OK first=1 next=2 ack=written synced=*") // waking it may have synced it
 }
 
 // Partitions are added under everything that may be under way on their topic.
