@@ -70,9 +70,9 @@ func (o *readOptions) run(ctx context.Context, cmd *cobra.Command, topic string)
 		p := printer{out: bufio.NewWriterSize(cmd.OutOrStdout(), 256<<10), keys: o.keys}
 		err = o.print(ctx, cmd, consumer, &p)
 		if failed := p.out.Flush(); !errors.Is(err, failed) { // which is the same again, if that was what ended it
-			return errors.Join(explain(err), failed)
+			return errors.Join(err, failed)
 		}
-		return explain(err)
+		return err
 	})
 }
 
@@ -82,7 +82,7 @@ func (o *readOptions) print(ctx context.Context, cmd *cobra.Command, consumer *c
 		if err != nil {
 			gap, ok := errors.AsType[*client.GapError](err)
 			if !ok || !o.skipGaps {
-				return err
+				return explain(err, consumer)
 			}
 			if err := o.tellGap(cmd, p, gap); err != nil {
 				return err
@@ -132,10 +132,12 @@ func leftOut(gap *client.GapError) string {
 	return fmt.Sprintf("records %d to %d are left out", gap.From, gap.Next-1)
 }
 
-// explain says how to go on behind what can't be read.
-func explain(err error) error {
+// explain says how to go on behind what can't be read. The server's other errors say that themselves.
+func explain(err error, c *client.Consumer) error {
 	var gap *client.GapError
 	var outside *client.OutOfRangeError
+	var answer *client.Error
+	next, begun := c.Position()
 	switch {
 	case errors.As(err, &gap):
 		return fmt.Errorf("%w; with --skip-gaps %s; or go on behind with --from %d", err, leftOut(gap), gap.Next)
@@ -143,6 +145,8 @@ func explain(err error) error {
 		return fmt.Errorf("%w; the log is empty, and its next record gets the offset %d", err, outside.Next)
 	case errors.As(err, &outside):
 		return fmt.Errorf("%w; the log has the records %d to %d, --from oldest takes them all", err, outside.Oldest, outside.Next-1)
+	case begun && !errors.As(err, &answer) && !errors.Is(err, context.Canceled):
+		return fmt.Errorf("%w; what was printed ends before record %d: go on with --from %d", err, next, next)
 	}
 	return err
 }
