@@ -31,7 +31,8 @@ type Consumer struct {
 	arena  []byte   // what yielded records point into; filled once, never again
 }
 
-// Consumer makes a consumer for "topic" or "topic/3". It connects when its records are asked for.
+// Consumer makes a consumer for "topic" or "topic/3". It connects when its records are asked for; a topic that is not there
+// then is an *Error with NoTopic, with Follow too.
 func (c *Client) Consumer(topic string, o ConsumerOptions) (*Consumer, error) {
 	if _, _, err := text.ParseTopic([]byte(topic)); err != nil {
 		return nil, fmt.Errorf("consumer: %w", err)
