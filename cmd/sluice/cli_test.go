@@ -210,6 +210,12 @@ func TestFailuresAreOneSentence(t *testing.T) {
 	if status != exitFailure || !strings.Contains(errs, "sluice serve") {
 		t.Errorf("no server: status %d, %q", status, errs)
 	}
+	for _, server := range []string{"nonsense", "127.0.0.1:", "::1:1774"} {
+		status, _, errs = sluice(t, "", "topics", "--server", server)
+		if want := fmt.Sprintf("sluice: topics: %q is no address of a server: give host:port", server); status != exitUsage || !strings.HasPrefix(errs, want) {
+			t.Errorf("--server %s: status %d, %q", server, status, errs)
+		}
+	}
 	status, _, errs = sluice(t, "", "tropics")
 	if status != exitUsage || !strings.Contains(errs, "did you mean topics?") {
 		t.Errorf("no command: status %d, %q", status, errs)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -33,6 +34,9 @@ func (r *remote) flags(cmd *cobra.Command) {
 
 func (r *remote) dial(ctx context.Context) (*client.Client, error) {
 	addr := cmp.Or(r.server, os.Getenv(serverEnv), defaultServer)
+	if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
+		return nil, usagef("%q is no address of a server: give host:port with --server or %s", addr, serverEnv)
+	}
 	c, err := client.Dial(ctx, client.Options{Addr: addr, Name: "sluice-" + version})
 	if err != nil && !errors.Is(err, client.ErrProtocol) {
 		return nil, fmt.Errorf("%w; start a server with \"sluice serve\", or name another with --server", err)
