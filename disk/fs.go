@@ -77,6 +77,8 @@ type File interface {
 	// past this value; then the bytes go through ReadAt.
 	Fd() (fd int, ok bool)
 	Size() (int64, error)
+	// Named tells whether any name leads to the file still.
+	Named() (bool, error)
 	Close(by By) error
 }
 

@@ -111,6 +111,32 @@ func (l *Log) Err() error {
 	return nil
 }
 
+// CheckFile fails a log whose active segment has been removed under it: what is appended goes into a file that nobody will
+// find. The sooner somebody hears of it the better, so it is to be called again and again. A log that sleeps notices when
+// it wakes. Any goroutine.
+func (l *Log) CheckFile() {
+	l.list.RLock()
+	s := l.list.segs[len(l.list.segs)-1]
+	h := s.live
+	if h != nil {
+		h.refs.Add(1) // as in pick
+	}
+	l.list.RUnlock()
+	if h == nil {
+		return
+	}
+	named, err := h.file.Named()
+	if failed := h.release(ByReader); failed != nil { // as in view.release
+		_ = l.fail(failed)
+	}
+	l.list.RLock()
+	closed := l.list.closed // dropped, perhaps; then its files are removed
+	l.list.RUnlock()
+	if !named && err == nil && !closed {
+		_ = l.fail(fmt.Errorf("somebody has removed the file %s, which is appended to: its records are lost when the server stops, so copy them first (sluice read)", l.path(segmentName(s.base))))
+	}
+}
+
 // Next is the offset the next record gets: the visible end. Any goroutine.
 func (l *Log) Next() uint64 { return l.next.Load() }
 

@@ -284,6 +284,14 @@ func sizeOf(fd int) (int64, error) {
 	return s.Size, err
 }
 
+func (f *osFile) Named() (bool, error) {
+	var s unix.Stat_t
+	if err := again(func() error { return unix.Fstat(f.fd, &s) }); err != nil {
+		return false, &fs.PathError{Op: "stat", Path: f.f.Name(), Err: err}
+	}
+	return s.Nlink > 0, nil
+}
+
 func (f *osFile) Close(_ By) error { return f.f.Close() }
 
 // What this system, or this file system, has no call for.

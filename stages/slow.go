@@ -15,13 +15,14 @@ import (
 // sync, or ask for a second one, so this only says so: STATS and /healthz while it
 // lasts, the log once when it is noticed and once when it is over.
 
-// watchSyncs looks for them until the ticks end.
+// watchSyncs looks for them until the ticks end, and for files that were removed.
 func (s *Server) watchSyncs(ctx context.Context) error {
 	every := min(max(s.conf.Flusher.Slow/4, 10*time.Millisecond), time.Second)
 	return sched.Tick(ctx, every, func(time.Time) {
 		for _, t := range s.catalog.all() {
 			for _, p := range t.parts {
 				s.watchSync(p)
+				p.log.CheckFile()
 			}
 		}
 	})

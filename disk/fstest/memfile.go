@@ -218,6 +218,14 @@ func (f *memFile) Size() (int64, error) {
 	return f.n.cache.size, nil
 }
 
+func (f *memFile) Named() (bool, error) {
+	if err := f.lock("stat"); err != nil {
+		return false, err
+	}
+	defer f.m.mu.Unlock()
+	return f.n.named, nil
+}
+
 func (f *memFile) Close(_ disk.By) error {
 	if err := f.lock("close"); err != nil {
 		return err

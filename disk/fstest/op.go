@@ -36,7 +36,7 @@ const (
 
 // Op is one operation. Name is the file's at the time of the operation, after all renames so far; To is a rename's new
 // one, and "." for Space. Pos is a position, or the length that Allocate and Truncate ask for; Len counts the bytes read,
-// written, evicted or read ahead. Fd and Cached are no operations: they touch nothing.
+// written, evicted or read ahead. Fd, Cached and Named are no operations: they touch nothing.
 type Op struct {
 	By   disk.By // "" for Size, which has none
 	Kind Kind
@@ -226,6 +226,8 @@ func (f *wrappedFile) Size() (n int64, err error) {
 	err = f.do(Op{Kind: Size}, func() (err error) { n, err = f.f.Size(); return err })
 	return n, err
 }
+
+func (f *wrappedFile) Named() (bool, error) { return f.f.Named() }
 
 func (f *wrappedFile) Close(by disk.By) error {
 	err := f.do(Op{By: by, Kind: Close}, func() error { return f.f.Close(by) })
