@@ -64,6 +64,9 @@ func (b *Bytes) TryLease(n int) *Buf {
 	return b.get(class, n)
 }
 
+// LeaseSize is what a lease of n bytes takes out of a budget.
+func LeaseSize(n int) int { return 1 << classOf(n) }
+
 func classOf(n int) int { return max(leaseMinBits, bits.Len(uint(max(n, 1)-1))) }
 
 func (b *Bytes) get(class, n int) *Buf {

@@ -33,16 +33,19 @@ type conn struct {
 	broken atomic.Bool  // it was reset: nobody is left to take an answer
 
 	// What the tick looks at. The times are Unix nanoseconds; 0: it is not so.
-	lineSince  atomic.Int64 // a request's line is half received
-	frameSince atomic.Int64 // a payload is
-	writeSince atomic.Int64 // an answer is stuck
-	sent       atomic.Bool  // stored by the responder and the tick: not all that was sent is known to have arrived
-	input      atomicInput  // stored by the reader
-	tick       struct {     // touched by the tick only
+	lineSince  atomic.Int64                // a request's line is half received
+	frameSince atomic.Int64                // a payload is
+	writeSince atomic.Int64                // an answer is stuck
+	sent       atomic.Bool                 // stored by the responder and the tick: not all that was sent is known to have arrived
+	input      atomicInput                 // stored by the reader
+	keeps      atomic.Pointer[frameMemory] // stored by the reader: what the client holds some of while it owes the rest of a request
+	evicted    atomic.Bool                 // stored by the tick: that was wanted by others, and it is to let go of it
+	tick       struct {                    // touched by the tick only
 		at        inputState
 		idleSince time.Time
 		silent    bool
 		over      bool // the connection is being closed
+		evicted   bool
 	}
 
 	reader    reader
@@ -146,5 +149,6 @@ type budget struct {
 // simple errors that need nothing but themselves
 var (
 	errDropped      = &text.Error{Code: text.CodeNoTopic, Skip: -1, Text: "the topic was dropped"}
+	errEvicted      = &text.Error{Code: text.CodeOverloaded, Skip: -1, Close: true, Text: "other requests wait for the memory that this one holds, and it comes too slowly: send it again, faster or in smaller parts"}
 	errShuttingDown = &text.Error{Code: text.CodeShuttingDown, Skip: -1, Close: true, Text: "the server is stopping"}
 )

@@ -110,6 +110,11 @@ func (cs *connections) expire(now time.Time, conf ConnConfig) {
 		if c.tick.over {
 			return
 		}
+		if !c.tick.evicted && c.inTheWay(now, conf.FrameTimeout/frameSteps) {
+			c.tick.evicted = true
+			cs.stats.closed[closedOverloaded].Add(1)
+			c.evict()
+		}
 		why, over := c.overdue(now, conf)
 		if over {
 			c.tick.over = true
@@ -134,7 +139,7 @@ const (
 	closedMalformed  // a frame that is not what it says
 	closedOversized  // a frame above its limit
 	closedUnserved   // a key or version that is not served
-	closedOverloaded // no memory for a large request now
+	closedOverloaded // no memory for a request now, or what it has of it is needed by others
 	closedUnanswered // a failed Produce with acks=0
 
 	closings

@@ -101,7 +101,7 @@ func (r *reader) frame(ctx context.Context, n int) (frame []byte, lease *sched.B
 		}
 		return frame, nil, err
 	}
-	if lease, err = r.leaseFor(ctx, n); err != nil {
+	if lease, err = r.leaseFor(ctx, n, n-(r.w-r.r)); err != nil {
 		return nil, nil, err
 	}
 	if err = r.into(lease.B); err != nil {

@@ -34,7 +34,7 @@ const resultSize = 256
 // produce takes a Produce. There is one lease for all of it, and each batch goes to its
 // writer as a view; so the reader waits for nobody but writers, and briefly for memory.requests, while it holds memory.
 func (p *parser) produce(ctx context.Context, size int) error {
-	buf, err := p.r.leaseFor(ctx, size)
+	buf, err := p.r.leaseFor(ctx, size, frameSize+size-(p.r.w-p.r.r))
 	if err != nil {
 		return err
 	}

@@ -143,7 +143,7 @@ func (p *parser) msg(ctx context.Context, part *partition, ack text.Ack, size in
 		p.flush()
 	}
 	if g.cmd == nil {
-		buf, err := p.lease(ctx, part, need)
+		buf, err := p.lease(ctx, part, need, 0)
 		if err != nil {
 			return err
 		}
@@ -183,12 +183,13 @@ func (p *parser) add(payload []byte, m message) {
 func (p *parser) largeMsg(ctx context.Context, part *partition, ack text.Ack, m message) error {
 	p.flush()
 	need := batch.RecordSize(m.keyLen, m.valueLen)
-	buf, err := p.lease(ctx, part, need)
+	size := max(m.keyLen, 0) + max(m.valueLen, 0)
+	buf, err := p.lease(ctx, part, need, p.owed(size))
 	if err != nil {
 		return err
 	}
 	b := buf.B[:batch.HeaderSize+need]
-	payload := b[len(b)-max(m.keyLen, 0)-max(m.valueLen, 0):]
+	payload := b[len(b)-size:]
 	if err := p.r.payloadInto(payload); err != nil {
 		buf.Release()
 		return err
@@ -203,17 +204,20 @@ func (p *parser) largeMsg(ctx context.Context, part *partition, ack text.Ack, m 
 	return nil
 }
 
-// lease takes memory for a group whose first record needs that many bytes. It has
+// owed is how much of a payload of n bytes, and of the end of its line, has not been read yet.
+func (p *parser) owed(n int) int { return n + 1 - (p.r.w - p.r.r) }
+
+// lease takes memory for a group whose first record needs that many bytes, of which the client owes some. It has
 // room for what is buffered already, so that a lone message takes little. A command
 // is reserved before: a client that takes no answers must not sit on memory.
-func (p *parser) lease(ctx context.Context, part *partition, need int) (*sched.Buf, error) {
+func (p *parser) lease(ctx context.Context, part *partition, need, owed int) (*sched.Buf, error) {
 	if err := p.reserve(); err != nil {
 		return nil, err
 	}
 	least := batch.HeaderSize + need
 	limit := min(p.c.srv.conf.Conn.GroupBytes, part.topic.conf.Load().MaxBatch, int64(least+2*(p.r.w-p.r.r)))
 	p.group.limit = max(least, int(limit))
-	return p.r.leaseFor(ctx, p.group.limit)
+	return p.r.leaseFor(ctx, p.group.limit, owed)
 }
 
 // open begins a group in buf, which lease has brought.
@@ -248,7 +252,7 @@ func (p *parser) batch(ctx context.Context, part *partition, ack text.Ack, size 
 	if err := p.reserve(); err != nil { // as lease does
 		return err
 	}
-	buf, err := p.r.leaseFor(ctx, size)
+	buf, err := p.r.leaseFor(ctx, size, p.owed(size))
 	if err != nil {
 		return err
 	}
@@ -320,6 +324,18 @@ func (p *parser) refuse(e *text.Error) error {
 		return errClosing
 	}
 	return nil
+}
+
+// evicted answers the request that kept others from memory.
+func (p *parser) evicted() error {
+	switch {
+	case p.c.kafka != nil:
+		p.end()
+		return errClosing
+	case p.req == nil: // it was whole just before
+		return p.refuseUnparsed(errEvicted)
+	}
+	return p.refuse(errEvicted)
 }
 
 // refuseUnparsed answers what never became a request.

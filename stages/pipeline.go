@@ -30,10 +30,11 @@ type Server struct {
 
 	limits sched.Descriptors // fixed before start
 
-	catalog                                                            *catalog
-	conns                                                              *connections
-	receiveMemory, appendMemory, largeMemory, readMemory, decodeMemory *sched.Bytes
-	requestMemory, answerMemory, fetchMemory                           *sched.Bytes // of Kafka's clients
+	catalog                                  *catalog
+	conns                                    *connections
+	appendMemory, largeMemory                *frameMemory
+	receiveMemory, readMemory, decodeMemory  *sched.Bytes
+	requestMemory, answerMemory, fetchMemory *sched.Bytes // of Kafka's clients
 
 	listener, kafkaListener, httpListener net.Listener // nil: nobody listens there
 	http                                  *http.Server
@@ -103,8 +104,8 @@ func newServer(conf Config, log *zap.Logger, fs disk.FS, store *disk.Store, limi
 	st := &stats{started: time.Now()}
 	s := &Server{
 		conf: conf, log: log, stats: st, store: store, catalog: newCatalog(), conns: newConnections(st, int64(limits.Connections), conf.MaxPerAddress), limits: limits,
-		receiveMemory: sched.NewBytes(conf.Memory.Receive), appendMemory: sched.NewBytes(conf.Memory.Append),
-		largeMemory: sched.NewBytes(conf.Memory.Large), readMemory: sched.NewBytes(conf.Memory.Read), decodeMemory: sched.NewBytes(conf.Memory.Decode),
+		appendMemory: newFrameMemory(conf.Memory.Append), largeMemory: newFrameMemory(conf.Memory.Large),
+		receiveMemory: sched.NewBytes(conf.Memory.Receive), readMemory: sched.NewBytes(conf.Memory.Read), decodeMemory: sched.NewBytes(conf.Memory.Decode),
 		requestMemory: sched.NewBytes(conf.Memory.Requests), answerMemory: sched.NewBytes(conf.Memory.Answers), fetchMemory: sched.NewBytes(conf.Memory.Fetch),
 		producers: disk.NewProducers(conf.Producers.Max, conf.Producers.Expire),
 		drain:     make(chan struct{}), done: make(chan struct{}),
@@ -346,7 +347,8 @@ func (s *Server) queues() []queue {
 // budgets are the byte budgets, for STATS.
 func (s *Server) budgets() []budget {
 	return []budget{
-		{"receive", s.receiveMemory}, {"append", s.appendMemory}, {"large", s.largeMemory}, {"read", s.readMemory}, {"decode", s.decodeMemory},
+		{"receive", s.receiveMemory}, {"append", s.appendMemory.Bytes}, {"large", s.largeMemory.Bytes},
+		{"arriving", s.appendMemory.arriving}, {"arriving-large", s.largeMemory.arriving}, {"read", s.readMemory}, {"decode", s.decodeMemory},
 		{"requests", s.requestMemory}, {"answers", s.answerMemory}, {"fetch", s.fetchMemory},
 	}
 }

@@ -30,6 +30,7 @@ type reader struct {
 	r, w  int  // buf[r:w] is received and not yet parsed
 	full  bool // the last read filled the buffer: there is more
 	now   time.Time
+	place int64 // bytes that the request at hand holds among the half-received ones
 }
 
 func newReader(c *conn) reader { return reader{c: c} }
@@ -46,6 +47,9 @@ func (r *reader) run(ctx context.Context) (sending bool) {
 	r.parser.init(r)
 	err := r.loop(ctx)
 	r.onTime() // what the client has not sent by now it does not owe, and its answers may take their time
+	if r.c.evicted.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
+		err = r.parser.evicted()
+	}
 	r.parser.flush()
 	switch {
 	case errors.Is(err, errClosing):
@@ -235,23 +239,15 @@ func (r *reader) into(dst []byte) error {
 // onTime says that a line or a payload is whole: from now on the request waits for
 // the server, and that is not the client's delay.
 func (r *reader) onTime() {
+	if r.c.keeps.Load() != nil {
+		r.leavePlace()
+	}
 	for _, since := range [...]*atomic.Int64{&r.c.lineSince, &r.c.frameSince} {
 		if since.Load() != 0 {
 			since.Store(0)
 		}
 	}
 }
-
-// leaseFor takes memory for one request: large ones out of a budget of their own,
-// so that whoever announces much and sends little does not stop the small ones.
-func (r *reader) leaseFor(ctx context.Context, n int) (*sched.Buf, error) {
-	if n > largeFrame {
-		return r.c.srv.largeMemory.Lease(ctx, n)
-	}
-	return r.c.srv.appendMemory.Lease(ctx, n)
-}
-
-const largeFrame = 256 << 10
 
 // skip drops n bytes and takes the end of line behind them.
 func (r *reader) skip(n int64) error {
