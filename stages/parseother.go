@@ -11,7 +11,7 @@ func (p *parser) other() error {
 	switch req.Verb {
 	case text.VerbRead, text.VerbFetch, text.VerbTail, text.VerbHead, text.VerbFlush:
 		if part = p.c.srv.catalog.find(req.Topic, req.Partition); part == nil {
-			return p.refuse(noTopic(req.Topic, req.Partition))
+			return p.refuse(p.missing(req.Topic, req.Partition))
 		}
 	}
 	cmd, err := p.command()

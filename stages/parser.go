@@ -66,7 +66,7 @@ func (p *parser) append(ctx context.Context) error {
 	}
 	part := p.target()
 	if part == nil {
-		e := noTopic(p.req.Topic, p.req.Partition)
+		e := p.missing(p.req.Topic, p.req.Partition)
 		e.Skip = size
 		return p.skipAndRefuse(ctx, e)
 	}
@@ -112,6 +112,15 @@ func (p *parser) create(part *partition) (*partition, *text.Error) {
 		return real, nil
 	}
 	return nil, noTopic(name, part.id) // dropped again meanwhile
+}
+
+// missing says why there is no such partition.
+func (p *parser) missing(name []byte, id int32) *text.Error {
+	t := p.c.srv.catalog.all()[string(name)]
+	if t == nil || int(id) < len(t.parts) { // the second: somebody has just made it
+		return noTopic(name, id)
+	}
+	return &text.Error{Code: text.CodeNoTopic, Skip: -1, Text: fmt.Sprintf("the last partition of topic %s is %d: name one up to that, or ALTER it to have more", name, len(t.parts)-1)}
 }
 
 func noTopic(name []byte, id int32) *text.Error {
