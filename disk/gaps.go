@@ -47,11 +47,10 @@ func (l *Log) Gaps() []Gap { return slices.Clone(l.gaps) }
 
 // hole is the error for offsets [from, next), which lie between two segments; the file before them is the one of base.
 func (l *Log) hole(from, next uint64, where string) error {
-	why := "no segment holds them"
 	for _, g := range l.gaps {
 		if g.From < next && from < g.Next {
-			why = "given up in a repair: " + g.Why
+			return &CorruptError{From: from, Next: next, Where: where, Why: "given up in a repair: " + g.Why}
 		}
 	}
-	return &CorruptError{From: from, Next: next, Where: where, Why: why}
+	return l.met(&CorruptError{From: from, Next: next, Where: where, Why: "no segment holds them"})
 }

@@ -52,6 +52,7 @@ type Log struct {
 	indexWanted atomic.Bool  // a reader found none, or a bad one
 	largest     atomic.Int64 // bytes of the largest append so far, stored by the writer
 	failure     atomic.Pointer[failure]
+	damage      atomic.Pointer[CorruptError] // the first that a read has met
 
 	// Sleep (sleep.go).
 	gate     atomic.Uint32
@@ -102,6 +103,18 @@ func (l *Log) fail(err error) error {
 	}
 	return err
 }
+
+// met remembers the first damage that a read of this run comes upon, and tells of it: the client that asked is not the one
+// who looks after the disk.
+func (l *Log) met(d *CorruptError) *CorruptError {
+	if l.damage.CompareAndSwap(nil, d) {
+		l.log.Error("stored records are damaged; `sluice verify` lists all damage, docs/damage.md says how to go on", zap.String("log", l.dir), zap.Error(d))
+	}
+	return d
+}
+
+// Damage is the first damage that a read or a scrub has met in this run, but for declared gaps; nil: none. Any goroutine.
+func (l *Log) Damage() *CorruptError { return l.damage.Load() }
 
 // Err is nil, or ErrFailed with the first error inside. Any goroutine.
 func (l *Log) Err() error {

@@ -71,7 +71,7 @@ func (l *Log) search(v *view, from uint64, c *Cursor, wait bool, try func(tr tra
 			return l.placed(v, tr.at.pos, failed)
 		}
 		if good.off > from {
-			return &CorruptError{From: hole.off, Next: good.off, Where: l.place(v.base, hole.pos), Why: err.Error()}
+			return l.met(&CorruptError{From: hole.off, Next: good.off, Where: l.place(v.base, hole.pos), Why: err.Error()})
 		}
 		tr = startAt(good) // the damage lies before what is asked for
 	}

@@ -103,7 +103,9 @@ func (l *Log) scrubOver(v *view, c *ScrubCursor, why error) error {
 		if err == nil {
 			c.at = good
 			v.seg.checked.forget() // or readers would go on being sent it
-			return &CorruptError{From: hole.off, Next: good.off, Where: l.place(v.base, hole.pos), Why: c.file.reason(hole.pos, good.pos, why)}
+			d := &CorruptError{From: hole.off, Next: good.off, Where: l.place(v.base, hole.pos), Why: c.file.reason(hole.pos, good.pos, why)}
+			l.damage.CompareAndSwap(nil, d) // the scrubber tells of each
+			return d
 		}
 		why = err
 	}

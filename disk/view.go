@@ -53,7 +53,7 @@ func (l *Log) unread(v *view, err error) error {
 	case errors.Is(err, ErrCold), errors.Is(err, errClosed):
 		return err
 	case errors.Is(err, fs.ErrNotExist):
-		return &CorruptError{From: v.base, Next: v.end, Where: l.place(v.base, 0), Why: "the file is missing"}
+		return l.met(&CorruptError{From: v.base, Next: v.end, Where: l.place(v.base, 0), Why: "the file is missing"})
 	}
 	return fmt.Errorf("open to read: %w", err)
 }

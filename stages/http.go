@@ -104,9 +104,6 @@ func (s *Server) wrong() (list []string) {
 	if e := s.admission.refusal(); e != nil {
 		list = append(list, e.Code.String()+": "+e.Text)
 	}
-	if sc := s.scrubber.snapshot(); sc.Damage > 0 {
-		list = append(list, "damage: "+sc.Last)
-	}
 	for _, t := range s.catalog.all() {
 		for _, p := range t.parts {
 			if len(list) == wrongMax {

@@ -48,10 +48,14 @@ func (s *Server) syncing(p *partition) time.Duration {
 	return s.stats.uptime() - time.Duration(since)
 }
 
-// degraded says for how long a sync has hung, if it has; else it is empty.
+// degraded says what is wrong with a log that takes appends: for how long a sync has hung, or which damage was met first
+// in this run. Else it is empty.
 func (s *Server) degraded(p *partition) string {
 	if took := s.syncing(p); took > s.conf.Flusher.Slow {
 		return fmt.Sprintf("a sync has been under way for %v", took.Round(100*time.Millisecond))
+	}
+	if d := p.log.Damage(); d != nil {
+		return d.Error()
 	}
 	return ""
 }

@@ -153,7 +153,7 @@ type TopicStats struct {
 	Segments int    `json:"segments"`
 	State    string `json:"state"`              // ok, full, read-only, failed
 	Reason   string `json:"reason,omitempty"`   // why it is not ok
-	Degraded string `json:"degraded,omitempty"` // a sync that hangs
+	Degraded string `json:"degraded,omitempty"` // a sync that hangs, or damage that was met
 }
 
 func (s *Server) snapshot() Snapshot {

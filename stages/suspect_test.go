@@ -1,6 +1,7 @@
 package stages
 
 import (
+	"strings"
 	"testing"
 
 	"sluice/disk"
@@ -8,7 +9,7 @@ import (
 )
 
 // C2C3: what is damaged while it is in memory, and known to have been right, is not given to a reader of text, who has no
-// checksum; and once found it is sent to nobody.
+// checksum; and once found it is sent to nobody, and STATS and /healthz tell of it.
 func TestC2C3DamagedSinceItWasChecked(t *testing.T) {
 	for name, c := range map[string]struct {
 		at int64 // in the third batch
@@ -45,6 +46,13 @@ func TestC2C3DamagedSinceItWasChecked(t *testing.T) {
 			conn.send("FETCH t 0\n")
 			if head, _ := conn.data(); !matches("DATA * from=0 next=2 end=5 synced=* epoch=0", head) {
 				t.Errorf("got %q", head)
+			}
+			if _, body := s.health(); !strings.HasPrefix(body, "log t: disk: offsets 2 to 3 are damaged at topics/t/0/") {
+				t.Errorf("/healthz says %q", body)
+			}
+			conn.send("STATS\n")
+			if _, b := conn.data(); !strings.Contains(string(b), ` state=ok degraded="disk: offsets 2 to 3 are damaged`) {
+				t.Errorf("STATS does not tell:\n%s", b)
 			}
 			if err := f.Close(disk.ByTool); err != nil {
 				t.Fatal(err)
