@@ -87,9 +87,10 @@ type adminRequest struct {
 	topic    string
 	id       disk.TopicID // DROP: of no topic but this one; zero: of the one that has the name
 	settings [][2]string
-	dry      bool   // CREATE, ALTER: only tell whether it could be done
-	made     *topic // answer to CREATE: what was made, or would have been
-	producer int64  // answer to opProducerID
+	unset    []string // ALTER: settings that become the server's again
+	dry      bool     // CREATE, ALTER: only tell whether it could be done
+	made     *topic   // answer to CREATE: what was made, or would have been
+	producer int64    // answer to opProducerID
 	json     bool
 }
 

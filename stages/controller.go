@@ -162,22 +162,35 @@ func (c *controller) alteration(t *topic, ask *adminRequest) (conf TopicConfig, 
 		}
 		own[s[0]] = s[1]
 	}
+	for _, name := range ask.unset {
+		s, ok := Find(TopicSettings(), name)
+		if !ok {
+			return conf, nil, applySetting(&conf, name, "")
+		}
+		if e := applySetting(&conf, name, s.Get(&c.srv.conf.Topic)); e != nil {
+			return conf, nil, e
+		}
+		delete(own, name)
+	}
+	for _, name := range setAtCreation {
+		if s, _ := Find(TopicSettings(), name); s.Get(&conf) != s.Get(&now) {
+			return conf, nil, badSetting(name, atCreation)
+		}
+	}
 	switch {
 	case conf.Partitions < now.Partitions:
 		return conf, nil, badSetting("partitions", fmt.Sprintf("the topic has %d, and none can be taken away: their records would go with them", now.Partitions))
-	case conf.SegmentBytes != now.SegmentBytes:
-		return conf, nil, badSetting("segment.bytes", fixedAtCreation)
-	case conf.IndexInterval != now.IndexInterval:
-		return conf, nil, badSetting("index.interval.bytes", fixedAtCreation)
 	case conf.Sync != now.Sync && (conf.Sync == SyncDsync || now.Sync == SyncDsync): // its logs would change their writers
-		return conf, nil, badSetting("sync", "dsync is "+fixedAtCreation)
+		return conf, nil, badSetting("sync", "dsync is "+atCreation)
 	}
 	own["partitions"] = strconv.FormatInt(conf.Partitions, 10)
 	return conf, own, nil
 }
 
-// fixedAtCreation is why ALTER can't change a setting: a log's files are made by it.
-const fixedAtCreation = "not supported yet for a topic that exists: give it to CREATE"
+// setAtCreation are settings that ALTER can't change: a log's files are made by them.
+var setAtCreation = []string{"segment.bytes", "index.interval.bytes"}
+
+const atCreation = "not supported yet for a topic that exists: give it to CREATE"
 
 // unmake removes what there is of partitions that could not be added; their logs are
 // closed. Where the next start may find them counted they stay: they hold no records.

@@ -153,6 +153,8 @@ func (r *responder) carryOut(ctx context.Context, cmd *command) kmsg.Response {
 		return r.deleteTopics(ctx, req)
 	case *kmsg.DescribeConfigsRequest:
 		return r.describeConfigs(ctx, req)
+	case *kmsg.IncrementalAlterConfigsRequest:
+		return r.alterConfigs(ctx, req)
 	}
 	panic(fmt.Sprintf("BUG: nobody carries out %T", cmd.kafka.body))
 }

@@ -109,7 +109,7 @@ func namedTwice(times int) *kafkaError {
 	if times < 2 {
 		return nil
 	}
-	return &kafkaError{kafka.InvalidRequest, "the request names this topic more than once"}
+	return &kafkaError{kafka.InvalidRequest, "the request names it more than once"}
 }
 
 // topicKey tells topics of a request apart, named ones from those of which the id is given.

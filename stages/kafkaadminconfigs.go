@@ -55,7 +55,18 @@ var kafkaFixed = []struct {
 	{"unclean.leader.election.enable", "", kmsg.ConfigTypeBoolean, "false"},
 }
 
-// settingOf is the value of a topic's setting as CREATE takes it; empty: it changes nothing.
+func isFixed(name string) bool {
+	for _, f := range kafkaFixed {
+		if f.name == name {
+			return true
+		}
+	}
+	return false
+}
+
+var errPartitionsConfig = &kafkaError{kafka.InvalidConfig, "the number of partitions is no config: CreateTopics has a place of its own for it, and CreatePartitions raises it"}
+
+// settingOf is the value of a topic's setting as CREATE and ALTER take it; empty: it changes nothing.
 func settingOf(name string, value *string) (string, *kafkaError) {
 	if value == nil || *value == "" {
 		return "", &kafkaError{kafka.InvalidConfig, name + " has no value"}
@@ -71,7 +82,7 @@ func settingOf(name string, value *string) (string, *kafkaError) {
 	}
 	switch {
 	case name == "partitions":
-		return "", &kafkaError{kafka.InvalidConfig, "the number of partitions is no config: it has a place of its own in the request"}
+		return "", errPartitionsConfig
 	case *value == kafkaNever && name == "flush.ms":
 		return "forever", nil
 	case *value == kafkaNever && (name == "flush.messages" || name == "flush.bytes"):
@@ -80,7 +91,7 @@ func settingOf(name string, value *string) (string, *kafkaError) {
 	return *value, nil
 }
 
-// topicConfigs are the settings of a topic. None can be changed by this protocol.
+// topicConfigs are the settings of a topic.
 func topicConfigs(s *Server, t *topic) []kmsg.DescribeConfigsResponseResourceConfig {
 	var all []kmsg.DescribeConfigsResponseResourceConfig
 	own, server, builtIn := t.conf.Load(), s.conf.Topic, DefaultTopic()
@@ -94,6 +105,7 @@ func topicConfigs(s *Server, t *topic) []kmsg.DescribeConfigsResponseResourceCon
 		}
 		help, _ := Find(TopicSettings(), c.name)
 		all = append(all, kafkaConfig(c.name, c.value(own), c.kind, source, help.Help))
+		all[len(all)-1].ReadOnly = slices.Contains(setAtCreation, c.name)
 	}
 	for _, f := range kafkaFixed {
 		all = append(all, kafkaConfig(f.name, f.value, f.kind, kmsg.ConfigSourceDefaultConfig, ""))

@@ -168,7 +168,7 @@ func (p *parser) submit() error {
 // changes tells whether what follows may name what the request makes, or takes away.
 func (p *parser) changes(body kmsg.Request) bool {
 	switch body := body.(type) {
-	case *kmsg.CreateTopicsRequest, *kmsg.DeleteTopicsRequest, *kmsg.CreatePartitionsRequest:
+	case *kmsg.CreateTopicsRequest, *kmsg.DeleteTopicsRequest, *kmsg.CreatePartitionsRequest, *kmsg.IncrementalAlterConfigsRequest:
 		return true
 	case *kmsg.MetadataRequest:
 		return p.c.srv.conf.AutoCreate && (body.Version < 4 || body.AllowAutoTopicCreation)

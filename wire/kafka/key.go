@@ -7,18 +7,19 @@ type Key int16
 
 // The APIs that are served.
 const (
-	Produce              Key = 0
-	Fetch                Key = 1
-	ListOffsets          Key = 2
-	Metadata             Key = 3
-	FindCoordinator      Key = 10
-	ApiVersions          Key = 18
-	CreateTopics         Key = 19
-	DeleteTopics         Key = 20
-	InitProducerID       Key = 22
-	OffsetForLeaderEpoch Key = 23
-	DescribeConfigs      Key = 32
-	CreatePartitions     Key = 37
+	Produce                 Key = 0
+	Fetch                   Key = 1
+	ListOffsets             Key = 2
+	Metadata                Key = 3
+	FindCoordinator         Key = 10
+	ApiVersions             Key = 18
+	CreateTopics            Key = 19
+	DeleteTopics            Key = 20
+	InitProducerID          Key = 22
+	OffsetForLeaderEpoch    Key = 23
+	DescribeConfigs         Key = 32
+	CreatePartitions        Key = 37
+	IncrementalAlterConfigs Key = 44
 )
 
 // VersionRange is a row of what ApiVersions tells: the versions [Min, Max], both included as in the protocol.
@@ -51,6 +52,7 @@ var apis = [...]api{
 	{VersionRange{OffsetForLeaderEpoch, 2, 4}, 2, 4, "OffsetForLeaderEpoch"},
 	{VersionRange{DescribeConfigs, 1, 4}, 1, 4, "DescribeConfigs"},
 	{VersionRange{CreatePartitions, 0, 3}, 0, 2, "CreatePartitions"},
+	{VersionRange{IncrementalAlterConfigs, 0, 1}, 0, 1, "IncrementalAlterConfigs"},
 }
 
 func lookup(k Key) *api {

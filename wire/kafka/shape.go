@@ -106,6 +106,14 @@ var shapes = map[Key][]field{
 		}},
 		{width: 4 + 1}, // timeout, only to validate
 	},
+	IncrementalAlterConfigs: {
+		{kind: list, of: []field{
+			{width: 1}, // type of the resource
+			{kind: str},
+			{kind: list, of: []field{{kind: str}, {width: 1}, {kind: nullableStr}}}, // name, what to do, value
+		}},
+		{width: 1}, // only to validate
+	},
 }
 
 // Most memory that kmsg makes of things, in bytes. A test holds them against the structures themselves.

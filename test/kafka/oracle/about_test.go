@@ -40,13 +40,16 @@ func (r remarks) noteBoth(place, what string) {
 }
 
 const (
-	goesOn       = "bytes behind the last field"
-	nullThere    = "null where it may not be"
-	namedTwice   = "named twice"
-	idAndName    = "a topic's id and its name"
-	lastFetched  = "last fetched epoch"
-	refusedEpoch = "behind a refused epoch"
-	changedBatch = "bytes of a batch" // any of those that have names in parts, or none
+	goesOn         = "bytes behind the last field"
+	nullThere      = "null where it may not be"
+	namedTwice     = "named twice"
+	idAndName      = "a topic's id and its name"
+	lastFetched    = "last fetched epoch"
+	refusedEpoch   = "behind a refused epoch"
+	unknownSetting = "a setting that there is not"
+	otherValue     = "a value that can't be"
+	otherType      = "settings of something else"
+	changedBatch   = "bytes of a batch" // any of those that have names in parts, or none
 )
 
 // remarksOf says what is special in a frame that is not malformed, be it made so or changed.
@@ -68,7 +71,7 @@ func remarksOf(h kafka.Header, names map[[16]byte]string) remarks {
 	case *kmsg.ListOffsetsRequest:
 		for _, t := range req.Topics {
 			for _, p := range t.Partitions {
-				r.noteBoth(placeOf(t.Topic, p.Partition), epochs(p.CurrentLeaderEpoch))
+				r.noteBoth(placeOf(t.Topic, p.Partition), "")
 			}
 		}
 	case *kmsg.OffsetForLeaderEpochRequest:
@@ -108,8 +111,8 @@ func (r remarks) fetch(h kafka.Header, names map[[16]byte]string) {
 		if p.ID != ([16]byte{}) {
 			name = cmp.Or(names[p.ID], "id")
 		}
-		what := epochs(p.LeaderEpoch)
-		if what == "" && p.LastFetchedEpoch >= 0 {
+		what := ""
+		if p.LastFetchedEpoch >= 0 {
 			what = lastFetched
 		}
 		r.note(placeOf(name, p.Index), what)
@@ -124,22 +127,14 @@ func (r remarks) fetch(h kafka.Header, names map[[16]byte]string) {
 	}
 }
 
-// epochs tells of those below -1, which stands for none.
-func epochs(known int32) string {
-	if known < -1 {
-		return "epoch below -1"
-	}
-	return ""
-}
-
 func (r remarks) epochEnds(req *kmsg.OffsetForLeaderEpochRequest) {
 	for _, t := range req.Topics {
 		for _, p := range t.Partitions {
-			what := epochs(p.CurrentLeaderEpoch)
+			what := ""
 			switch {
 			case req.ReplicaID >= 0:
 				what = "replica"
-			case what == "" && p.LeaderEpoch < 0:
+			case p.LeaderEpoch < 0:
 				what = "end of epoch -1"
 			}
 			r.note(placeOf(t.Topic, p.Partition), what)
@@ -181,11 +176,31 @@ func (r remarks) admin(req kmsg.Request) {
 		for _, name := range req.TopicNames {
 			r.noteBoth(placeOfTopic(&name), "")
 		}
+	case *kmsg.IncrementalAlterConfigsRequest:
+		for _, res := range req.Resources {
+			what := resourceType(res.ResourceType)
+			for _, c := range res.Configs {
+				switch {
+				case c.Name != "max.message.bytes":
+					what = unknownSetting
+				case c.Op == kmsg.IncrementalAlterConfigOpSet && (c.Value == nil || *c.Value != "4096"):
+					what = otherValue
+				}
+			}
+			r.noteBoth(placeOfTopic(&res.ResourceName), what)
+		}
 	case *kmsg.DescribeConfigsRequest:
 		for _, res := range req.Resources {
-			r.noteBoth(placeOfTopic(&res.ResourceName), fmt.Sprintf("type %d", res.ResourceType))
+			r.noteBoth(placeOfTopic(&res.ResourceName), resourceType(res.ResourceType))
 		}
 	}
+}
+
+func resourceType(kind kmsg.ConfigResourceType) string {
+	if kind == kmsg.ConfigResourceTypeTopic || kind == kmsg.ConfigResourceTypeBroker {
+		return fmt.Sprintf("type %d", kind)
+	}
+	return otherType
 }
 
 // sizes tells of numbers that only one of the brokers minds.

@@ -58,7 +58,10 @@ func deleteTopics(rng *rand.Rand) request {
 	if twice { // the other one takes it away
 		name = "unknown"
 	}
-	byID := v >= 6 && rng.IntN(4) == 0
+	byID, both := v >= 6 && rng.IntN(4) == 0, v >= 6 && rng.IntN(8) == 0
+	if both {
+		name = "unknown" // as above
+	}
 	return request{key: kafka.DeleteTopics, version: v, make: func(map[string][16]byte) kmsg.Request {
 		req := kmsg.NewPtrDeleteTopicsRequest()
 		req.Version = v
@@ -67,6 +70,11 @@ func deleteTopics(rng *rand.Rand) request {
 			t.Topic, t.TopicID = nil, [16]byte{9, 9}
 		}
 		req.TopicNames, req.Topics = []string{name}, []kmsg.DeleteTopicsRequestTopic{t}
+		if both {
+			other := kmsg.NewDeleteTopicsRequestTopic()
+			other.Topic, other.TopicID = kmsg.StringPtr("none"), [16]byte{9, 9}
+			req.Topics = append(req.Topics, other)
+		}
 		if twice {
 			req.TopicNames, req.Topics = append(req.TopicNames, name), append(req.Topics, t)
 		}
@@ -89,6 +97,22 @@ func describeConfigs(rng *rand.Rand) request {
 		req.Resources = append(req.Resources, res)
 	}
 	return fixed(req, version(rng, kafka.DescribeConfigs))
+}
+
+// alterConfigs only validates: what it changed, requests behind it would meet.
+func alterConfigs(rng *rand.Rand) request {
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	req.ValidateOnly = true
+	res := kmsg.NewIncrementalAlterConfigsRequestResource()
+	res.ResourceType, res.ResourceName = kmsg.ConfigResourceTypeTopic, topic(rng, "admin")
+	c := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+	c.Name, c.Op = pick(rng, "max.message.bytes", "max.message.bytes", "colour"), pick(rng, kmsg.IncrementalAlterConfigOpSet, kmsg.IncrementalAlterConfigOpDelete)
+	if c.Op == kmsg.IncrementalAlterConfigOpSet {
+		c.Value = kmsg.StringPtr("4096")
+	}
+	res.Configs = append(res.Configs, c)
+	req.Resources = append(req.Resources, res)
+	return fixed(req, version(rng, kafka.IncrementalAlterConfigs))
 }
 
 func producerID(rng *rand.Rand) request {

@@ -19,7 +19,7 @@ type request struct {
 
 // generators make requests, the first ones more often.
 var generators = []func(rng *rand.Rand) request{
-	produce, produce, produce, produce, fetch, fetch, fetch, listOffsets, epochEnds, metadata, createTopics, createPartitions, deleteTopics, describeConfigs, producerID, apiVersions,
+	produce, produce, produce, produce, fetch, fetch, fetch, listOffsets, epochEnds, metadata, createTopics, createPartitions, deleteTopics, describeConfigs, alterConfigs, producerID, apiVersions,
 }
 
 func generate(rng *rand.Rand) request {
