@@ -241,15 +241,21 @@ func (c *Consumer) misplaced(h batch.Header, b []byte, next uint64, err error) e
 			}
 		}
 	}
-	return &CorruptError{Err: Error{Op: "fetch", Topic: c.topic, Code: Corrupt, Text: err.Error()}, From: c.pos, Next: on}
+	return c.corrupt(c.pos, on, err)
 }
 
 // damaged makes the error of a batch that arrived, and can't be read.
 func (c *Consumer) damaged(h batch.Header, why error) error {
-	return &CorruptError{
-		Err:  Error{Op: "fetch", Topic: c.topic, Code: Corrupt, Text: why.Error()},
-		From: h.BaseOffset, Next: h.Next(),
+	return c.corrupt(h.BaseOffset, h.Next(), why)
+}
+
+func (c *Consumer) corrupt(from, next uint64, why error) error {
+	text := why.Error()
+	if f, ok := errors.AsType[*batch.Fault](why); ok {
+		text = f.Why // without its place in what was fetched, which nobody knows
 	}
+	text = fmt.Sprintf("the records [%d, %d) arrived damaged: %s", from, next, text)
+	return &CorruptError{Err: Error{Op: "fetch", Topic: c.topic, Code: Corrupt, Text: text}, From: from, Next: next}
 }
 
 // gap makes a GapError of an error that tells where there are records again. What does not lead on is none: a range

@@ -83,6 +83,8 @@ func kind(err error) string {
 	var fenced *client.FencedError
 	var answer *client.Error
 	switch damaged := errors.As(err, &corrupt); {
+	case damaged && strings.Contains(err.Error(), " at byte "): // of what was fetched, which nobody knows
+		return err.Error()
 	case errors.As(err, &gap) && damaged:
 		return fmt.Sprintf("damaged[%d,%d)", gap.From, gap.Next)
 	case errors.As(err, &gap) && errors.As(err, &out):

@@ -137,7 +137,7 @@ func readError(cmd *command, err error) *text.Error {
 	case errors.As(err, &corrupt):
 		return &text.Error{
 			Code: text.CodeCorrupt, Skip: -1, Fields: []text.Field{{Name: "from", Value: num(corrupt.From)}, {Name: "next", Value: num(corrupt.Next)}},
-			Text: fmt.Sprintf("%v: go on at next to step over it", err),
+			Text: fmt.Sprintf("the records [%d, %d) can't be read, at %s: %s; go on at next to step over them, or restore the file from a copy", corrupt.From, corrupt.Next, corrupt.Where, corrupt.Why),
 		}
 	}
 	e := &text.Error{Code: text.CodeLogFailed, Skip: -1, Text: fmt.Sprintf("the log can't be read there now: %v; look at the disk, and ask again", err)}

@@ -28,7 +28,7 @@ func TestBatchesThatCannotBeDecoded(t *testing.T) {
 		for _, read := range []string{"READ", "TAIL"} {
 			c.send("%s %s 0\n", read, topic)
 			c.want("REC offset=0 time=* key=-1 n=1", "a")
-			c.refused("ERR CORRUPT from=1 next=3 - ")
+			c.refused("ERR CORRUPT from=1 next=3 - the records [1, 3) can't be read, at ")
 			c.send("%s %s 4\n", read, topic)
 			c.refused("ERR CORRUPT from=3 next=6 - ")
 			c.send("%s %s 6 limit=1\n", read, topic)
