@@ -23,6 +23,7 @@ const (
 type Bytes struct {
 	total   int64
 	used    atomic.Int64
+	waiting atomic.Int32
 	sem     *semaphore.Weighted
 	classes [leaseMaxBits + 1]sync.Pool // by size class: 1<<i bytes
 }
@@ -104,12 +105,20 @@ func (f *Buf) Release() {
 // Used returns the bytes that are leased now, and the whole budget.
 func (b *Bytes) Used() (used, total int64) { return b.used.Load(), b.total }
 
+// Wanted tells whether anybody waits for some of the budget.
+func (b *Bytes) Wanted() bool { return b.waiting.Load() > 0 }
+
 // Reserve takes n bytes of the budget for memory that is not a buffer of it.
 // The caller gives them back with Free. Errors: as Lease.
 func (b *Bytes) Reserve(ctx context.Context, n int64) error {
 	if n > b.total {
 		return fmt.Errorf("sched: %d bytes can never fit a budget of %d", n, b.total)
 	}
+	if ctx.Err() == nil && b.TryReserve(n) {
+		return nil
+	}
+	b.waiting.Add(1)
+	defer b.waiting.Add(-1)
 	if err := b.sem.Acquire(ctx, n); err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package stages
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"sluice/sched"
@@ -14,7 +13,6 @@ import (
 type frameMemory struct {
 	*sched.Bytes              // all of it
 	arriving     *sched.Bytes // the part of it that half-received requests hold
-	wanted       atomic.Int32 // how many wait for some of it
 }
 
 func newFrameMemory(total int64) *frameMemory {
@@ -37,12 +35,7 @@ func (r *reader) leaseFor(ctx context.Context, n, owed int) (*sched.Buf, error) 
 		}
 		r.c.keeps.Store(m)
 	}
-	buf := m.TryLease(n)
-	if buf != nil {
-		return buf, nil
-	}
-	m.wanted.Add(1)
-	defer m.wanted.Add(-1)
+	r.lent.from, r.lent.bytes = m, placeOf(m, n)
 	return m.Lease(ctx, n)
 }
 
@@ -50,8 +43,7 @@ const largeFrame = 256 << 10
 
 // admit returns when there is a place for a request of n bytes among the half-received ones, or when the rest of it is here.
 func (r *reader) admit(ctx context.Context, m *frameMemory, n, owed int) error {
-	_, most := m.arriving.Used()
-	place := min(int64(sched.LeaseSize(n)), most) // the largest that there may be fits no half
+	place := placeOf(m, n)
 	if m.arriving.TryReserve(place) {
 		r.place = place
 		return nil
@@ -60,13 +52,32 @@ func (r *reader) admit(ctx context.Context, m *frameMemory, n, owed int) error {
 	if whole || err != nil || r.place > 0 {
 		return err
 	}
-	m.wanted.Add(1)
-	defer m.wanted.Add(-1)
 	if err := m.arriving.Reserve(ctx, place); err != nil {
 		return err
 	}
 	r.place = place
 	return nil
+}
+
+// placeOf is how much of the half a request of n bytes takes: all of it, if it is larger than that.
+func placeOf(m *frameMemory, n int) int64 {
+	_, most := m.arriving.Used()
+	return min(int64(sched.LeaseSize(n)), most)
+}
+
+// keepPlace tells whether the reader may wait for somebody else than writers: with memory lent for a request it may with a place among
+// the half-received ones. It keeps, or takes, that of the request at hand.
+func (r *reader) keepPlace() bool {
+	m := r.lent.from
+	if m == nil || r.place > 0 {
+		return true
+	}
+	if !m.arriving.TryReserve(r.lent.bytes) {
+		return false
+	}
+	r.place = r.lent.bytes
+	r.c.keeps.Store(m)
+	return true
 }
 
 // inSocket waits for what is owed where it costs none of this memory: in the client's socket. Otherwise than whole, it returns when
@@ -102,17 +113,33 @@ func (r *reader) inSocket(m *frameMemory, place int64, owed int) (whole bool, er
 
 // leavePlace is for a request that is whole, or never will be.
 func (r *reader) leavePlace() {
-	if m := r.c.keeps.Swap(nil); r.place > 0 {
-		m.arriving.Free(r.place)
-		r.place = 0
+	m := r.c.keeps.Load()
+	if m == nil {
+		return
 	}
+	r.c.keeps.Store(nil)
+	m.arriving.Free(r.place)
+	r.place = 0
 }
 
 // inTheWay tells whether others wait for memory that the client holds while it owes the rest of a request, and has not sent a part
 // of it within a share of its time. The tick calls it.
 func (c *conn) inTheWay(now time.Time, share time.Duration) bool {
 	m, since := c.keeps.Load(), c.frameSince.Load()
-	return m != nil && m.wanted.Load() > 0 && since != 0 && now.UnixNano()-since > int64(share)
+	return m != nil && (m.Wanted() || m.arriving.Wanted()) && since != 0 && now.UnixNano()-since > int64(share)
+}
+
+// pins tells whether others wait for memory.requests while the client's requests hold some, and its responder waits for it to take the
+// answers before them: for a share of the time that it has, however much it takes meanwhile. The tick calls it.
+func (c *conn) pins(now time.Time, share time.Duration) bool {
+	if c.kafka == nil || c.kafka.held.Load() == 0 || c.writeSince.Load() == 0 || !c.srv.requestMemory.Wanted() {
+		c.tick.pinsSince = time.Time{}
+		return false
+	}
+	if c.tick.pinsSince.IsZero() {
+		c.tick.pinsSince = now
+	}
+	return now.Sub(c.tick.pinsSince) > share
 }
 
 // evict has the reader give up the request at hand. Its client is told, so only the reading ends. The tick calls it.

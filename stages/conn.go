@@ -46,6 +46,7 @@ type conn struct {
 		silent    bool
 		over      bool // the connection is being closed
 		evicted   bool
+		pinsSince time.Time
 	}
 
 	reader    reader

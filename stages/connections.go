@@ -164,6 +164,8 @@ func (c *conn) overdue(now time.Time, conf ConnConfig) (why closing, over bool) 
 	case c.silent(conf.PeerTimeout):
 		c.broken.Store(true)
 		return closedVanished, true
+	case c.pins(now, conf.FrameTimeout/frameSteps):
+		return closedOverloaded, true
 	}
 	at := c.input.Load()
 	moved := at != c.tick.at

@@ -54,6 +54,9 @@ func (c *conn) hold(ctx context.Context, q *kafkaRequest, n int64) error {
 		return nil
 	}
 	if budget := c.srv.requestMemory; !budget.TryReserve(n) {
+		if !c.reader.keepPlace() {
+			return errNoMemory
+		}
 		ctx, cancel := c.requestTime(ctx)
 		defer cancel()
 		if budget.Reserve(ctx, n) != nil { // it is more than there is, the time is up, or a stop cut short
@@ -66,8 +69,8 @@ func (c *conn) hold(ctx context.Context, q *kafkaRequest, n int64) error {
 }
 
 // requestTime bounds a wait for memory.requests. Those who hold it wait for their responders, and
-// these may wait for their clients, while the lease that this frame lies in is kept from others.
-// So the wait is as long as a frame may take to come.
+// these may wait for their clients (pins), while the lease that this frame lies in is kept from others: of
+// all those, half at most (keepPlace). So the wait is as long as a frame may take to come.
 func (c *conn) requestTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, c.srv.conf.Conn.FrameTimeout)
 }

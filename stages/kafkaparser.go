@@ -58,6 +58,7 @@ func (r *reader) ahead(n int, since *atomic.Int64) ([]byte, error) {
 // before there is memory for it.
 func (p *parser) frame(ctx context.Context, size int64, key kafka.Key, version int16) error {
 	p.num++
+	p.r.lent.from = nil
 	p.c.srv.stats.kafka.requested(key)
 	served, most := kafka.Serves(key, version), int64(frameMost)
 	if served && key == kafka.Produce {
@@ -85,6 +86,7 @@ func (p *parser) frame(ctx context.Context, size int64, key kafka.Key, version i
 	if lease != nil {
 		lease.Release()
 	}
+	p.r.leavePlace()
 	if err != nil {
 		return p.cut(reason(err))
 	}
@@ -108,7 +110,7 @@ func (r *reader) frame(ctx context.Context, n int) (frame []byte, lease *sched.B
 		lease.Release()
 		return nil, nil, err
 	}
-	r.onTime()
+	r.whole()
 	return lease.B, lease, nil
 }
 

@@ -43,7 +43,7 @@ func (p *parser) produce(ctx context.Context, size int) error {
 	if err := p.r.into(buf.B); err != nil {
 		return err
 	}
-	p.r.onTime()
+	p.r.whole()
 	h, err := kafka.ParseHeader(buf.B)
 	if err != nil {
 		return p.cut(closedMalformed)
@@ -56,6 +56,7 @@ func (p *parser) produce(ctx context.Context, size int) error {
 	if err := p.c.hold(ctx, q, int64(in.Partitions)*resultSize+2*namesSize(*in)); err != nil {
 		return p.cut(closedOverloaded)
 	}
+	p.r.leavePlace()
 	q.produce.begin(*in)
 	head := p.take()
 	head.op = opKafka

@@ -31,6 +31,10 @@ type reader struct {
 	full  bool // the last read filled the buffer: there is more
 	now   time.Time
 	place int64 // bytes that the request at hand holds among the half-received ones
+	lent  struct {
+		from  *frameMemory // of the last request that memory was lent for; nil: none was for the one at hand, if that is Kafka's
+		bytes int64        // that it would hold there
+	}
 }
 
 func newReader(c *conn) reader { return reader{c: c} }
@@ -239,9 +243,12 @@ func (r *reader) into(dst []byte) error {
 // onTime says that a line or a payload is whole: from now on the request waits for
 // the server, and that is not the client's delay.
 func (r *reader) onTime() {
-	if r.c.keeps.Load() != nil {
-		r.leavePlace()
-	}
+	r.leavePlace()
+	r.whole()
+}
+
+// whole is onTime for a request that keeps its place.
+func (r *reader) whole() {
 	for _, since := range [...]*atomic.Int64{&r.c.lineSince, &r.c.frameSince} {
 		if since.Load() != 0 {
 			since.Store(0)
