@@ -21,6 +21,7 @@ type Recovery struct {
 	Cut      int64         // bytes of a torn tail that were set aside
 	CutFile  string        // where they are, relative to the root; the last one, if there are several
 	Repaired []string      // small files of which a copy was damaged or missing, and what became of that
+	Made     bool          // there was nothing, and an empty log was made
 	Migrated bool          // the log has files of the format before marks and epochs only
 
 	// Possible loss: whole batches lay behind a hole and were set aside with what was cut, or readers had been shown more
@@ -106,6 +107,7 @@ func (p *opener) run() error {
 		if err := p.create(); err != nil {
 			return err
 		}
+		p.rec.Made = true
 		p.publish()
 		if !p.l.files.tryAdmit(p.l) { // its first append is on its way
 			p.sleep()

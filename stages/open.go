@@ -201,6 +201,10 @@ func (s *Server) openLog(p *partition) error {
 		return fmt.Errorf("log %s can't be opened: %w", p, err)
 	}
 	p.log = log
+	if found.Made && !s.opening.over.Load() {
+		s.log.Warn("a log of a topic that is there has no files, and was made anew, empty: unless a CREATE was cut short, somebody has removed them; if there were records, stop the server and restore them from a copy",
+			zap.Stringer("log", p))
+	}
 	if found.Cut > 0 || found.LostNext > found.LostFrom {
 		s.log.Warn("the log's end was cut to its last whole batch", zap.Stringer("log", p), zap.Uint64("next", log.Next()),
 			zap.Int64("cut bytes", found.Cut), zap.String("kept in", found.CutFile),

@@ -36,7 +36,8 @@ func damaged(t *testing.T, live func(dir string)) (dir, segment string) {
 }
 
 // TestC2DamageIsNamedShownAndRepaired: verify names the damage and ends with status 1, dump goes on behind it, repair
-// sets it aside, and then verify ends with 0 and the server serves all other records and takes new ones.
+// sets it aside, and then verify ends with 0 and the server serves all other records, takes new ones, and
+// tells each reader of the gap.
 func TestC2DamageIsNamedShownAndRepaired(t *testing.T) {
 	t.Parallel()
 	dir, segment := damaged(t, func(dir string) {
@@ -76,6 +77,10 @@ func TestC2DamageIsNamedShownAndRepaired(t *testing.T) {
 	}
 	srv := sluicetest.StartWith(t, sluicetest.Options{Quiet: true, Dir: dir})
 	fine(t, "new\n", "append", "t", "--server", srv.Addr)
+	if status, out, errs := sluice(t, "", "read", "t", "--server", srv.Addr); status != exitFailure || strings.Count(out, "\n") != 17 ||
+		!strings.Contains(errs, "CORRUPT: ") || !strings.Contains(errs, "given up in a repair") {
+		t.Errorf("a read that comes to the gap: %d\n%s%s", status, out, errs)
+	}
 	for from, want := range map[string]int{"18": 23, "-1": 1} {
 		if got := fine(t, "", "read", "t", "--from", from, "--server", srv.Addr); strings.Count(got, "\n") != want {
 			t.Errorf("read from %s:\n%s", from, got)
