@@ -211,6 +211,21 @@ func (s *Store) counts(by By, t Topic) bool {
 	return errors.Join(err, problem) == nil && string(have) == string(want)
 }
 
+// Uncounted finds the logs in a topic's directory that it does not count, since it has n partitions: a crash left them
+// when partitions were added. Errors: the directory cannot be listed.
+func (s *Store) Uncounted(by By, topic string, n int) (partitions []int, err error) {
+	found, err := s.fs.List(by, topicDir(topic))
+	if err != nil {
+		return nil, fmt.Errorf("list topic %s: %w", topic, err)
+	}
+	for _, e := range found {
+		if p, err := strconv.Atoi(e.Name); err == nil && e.Dir && p >= n && strconv.Itoa(p) == e.Name {
+			partitions = append(partitions, p)
+		}
+	}
+	return partitions, nil
+}
+
 // RemoveLog removes the log of a partition that its topic never came to count. It is closed.
 func (s *Store) RemoveLog(by By, topic string, partition int) error {
 	dir := path.Join(topicDir(topic), strconv.Itoa(partition))

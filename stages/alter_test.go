@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -210,6 +211,11 @@ func testAlterStopsAnywhere(t *testing.T, settings string) {
 			if over && ack != text.AckSynced {
 				t.Errorf("crash %d: what was altered is as it was", i)
 			}
+			names, err := mem.List("test", "topics/t")
+			logs := slices.DeleteFunc(names, func(e disk.Entry) bool { return !e.Dir })
+			if err != nil || len(logs) != parts {
+				t.Errorf("stopped at %d, crash %d: with %d partitions there are %v, %v", k, i, parts, logs, err)
+			}
 			if two := grows && ack == text.AckSynced; two != (parts == 2) {
 				t.Errorf("stopped at %d, crash %d: there are %d partitions, and the ack is %v", k, i, parts, ack)
 			}
@@ -256,4 +262,24 @@ func TestB4B6AlterWithoutRoom(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// A log that its topic does not count, but which holds records, is not taken for one that a crash left: it stays, and is
+// there when partitions are added.
+func TestUncountedLogWithRecordsStays(t *testing.T) {
+	mem, conf := fstest.NewMem(), noTicks()
+	s := startServerOn(t, mem, conf)
+	c := dial(t, s)
+	c.send("CREATE t partitions=2\nMSG t/1 1 ack=synced\na\n")
+	c.want("OK", "OK first=0 next=1 ack=synced synced=1")
+	if err := s.store.ChangeTopic("test", "t", map[string]string{"partitions": "1"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c = dial(t, startServerOn(t, mem, conf))
+	c.send("READ t/1 0\nALTER t partitions=2\nREAD t/1 0\n")
+	c.refused("ERR NO_TOPIC")
+	c.want("OK", "REC offset=0 time=* key=-1 n=1", "a", "OK next=1 end=1 epoch=0")
 }

@@ -66,6 +66,11 @@ func (s *Server) open() error {
 			s.breakLog(jobs[i].part, err)
 		}
 	}
+	for _, t := range topics {
+		if t.broken == nil { // else its number of partitions may not be known
+			s.removeUncounted(t)
+		}
+	}
 	s.catalog.publish(func(m map[string]*topic) {
 		for _, t := range topics {
 			s.place(t.parts)
@@ -125,6 +130,33 @@ func (s *Server) confOf(st disk.Topic) (conf TopicConfig, err error) {
 		}
 	}
 	return conf, err
+}
+
+// removeUncounted removes the logs of partitions that a crash kept from being added. They hold
+// no records, as nobody knew of them; one that does all the same is left, and told of.
+func (s *Server) removeUncounted(t *topic) {
+	found, err := s.store.Uncounted("open", t.name, len(t.parts))
+	for _, id := range found {
+		err = errors.Join(err, s.removeEmpty(t, id))
+	}
+	if err != nil {
+		s.log.Warn("a partition that was not added, or the directory of its topic, is left as it is", zap.String("topic", t.name), zap.Error(err))
+	}
+}
+
+func (s *Server) removeEmpty(t *topic, id int) error {
+	p := &partition{topic: t, id: int32(id)}
+	if err := s.openLog(p); err != nil {
+		return err
+	}
+	next := p.log.Next()
+	if err := p.log.Close(); err != nil {
+		return err
+	}
+	if next > 0 {
+		return fmt.Errorf("%s holds %d records, but its topic has %d partitions: add partitions to have it back", p, next, len(t.parts))
+	}
+	return s.store.RemoveLog("open", t.name, id)
 }
 
 // openJob is one log to open.
