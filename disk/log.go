@@ -140,12 +140,13 @@ func (l *Log) CheckFile() {
 	}
 	named, err := h.file.Named()
 	if failed := h.release(ByReader); failed != nil { // as in view.release
-		_ = l.fail(failed)
+		_ = l.fail(failed) // which tells it, as below
 	}
 	l.list.RLock()
 	closed := l.list.closed // dropped, perhaps; then its files are removed
 	l.list.RUnlock()
 	if !named && err == nil && !closed {
+		// Whoever asked can do nothing about it: the log has told it, and Err tells it from now on.
 		_ = l.fail(fmt.Errorf("somebody has removed the file %s, which is appended to: its records are lost when the server stops, so copy them first (sluice read)", l.path(segmentName(s.base))))
 	}
 }
