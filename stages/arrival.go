@@ -65,11 +65,11 @@ func placeOf(m *frameMemory, n int) int64 {
 	return min(int64(sched.LeaseSize(n)), most)
 }
 
-// keepPlace tells whether the reader may wait for somebody else than writers: with memory lent for a request it may with a place among
-// the half-received ones. It keeps, or takes, that of the request at hand.
-func (r *reader) keepPlace() bool {
+// takePlace tells whether the reader may wait for somebody else than writers: with memory lent for a request it may if that finds a
+// place again among the half-received ones.
+func (r *reader) takePlace() bool {
 	m := r.lent.from
-	if m == nil || r.place > 0 {
+	if m == nil {
 		return true
 	}
 	if !m.arriving.TryReserve(r.lent.bytes) {

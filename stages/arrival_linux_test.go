@@ -10,20 +10,23 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"sluice/disk/fstest"
+	"sluice/sched"
 )
 
 // taken leaves no place for half-received requests until the test gives it back.
 func taken(t *testing.T, s *Server) (giveBack func()) {
 	t.Helper()
-	for _, m := range []*frameMemory{s.appendMemory, s.largeMemory} {
-		if _, all := m.arriving.Used(); !m.arriving.TryReserve(all) {
-			t.Fatal("there are half-received requests")
+	var rest [2]int64
+	all := [2]*sched.Bytes{s.appendMemory.arriving, s.largeMemory.arriving}
+	for i, b := range all {
+		used, total := b.Used()
+		if rest[i] = total - used; !b.TryReserve(rest[i]) {
+			t.Fatal("more of them come")
 		}
 	}
 	return func() {
-		for _, m := range []*frameMemory{s.appendMemory, s.largeMemory} {
-			_, all := m.arriving.Used()
-			m.arriving.Free(all)
+		for i, b := range all {
+			b.Free(rest[i])
 		}
 	}
 }
@@ -179,17 +182,22 @@ func TestD2E3WhoPinsDecodedRequests(t *testing.T) {
 	if n, _ := s.appendMemory.arriving.Used(); n == 0 {
 		t.Error("who waits for memory.requests has no place among the half-received requests")
 	}
+	third, giveBack := dialKafka(t, s), taken(t, s)
+	third.send(times)
+	third.ended() // it would wait with the memory that its frame lies in
+	giveBack()
 	began := time.Now()
 	for _, after := range []time.Duration{0, time.Minute} {
 		s.conns.expire(began.Add(after), conf.Conn)
 	}
-	if n := s.stats.closed[closedOverloaded].Load(); n != 0 {
-		t.Fatalf("%d were closed before their time was over", n)
+	if n := s.stats.closed[closedOverloaded].Load(); n != 1 {
+		t.Fatalf("%d were closed before their time was over, or for want of a place", n)
 	}
 	s.conns.expire(began.Add(2*time.Hour), conf.Conn)
 	other.receive(times)
 	s.requestMemory.Free(rest)
-	if n := s.stats.closed[closedOverloaded].Load(); n != 1 {
+	waitFor(t, s.nobodyArrives)
+	if n := s.stats.closed[closedOverloaded].Load(); n != 2 {
 		t.Errorf("%d were closed", n)
 	}
 }

@@ -54,7 +54,7 @@ func (c *conn) hold(ctx context.Context, q *kafkaRequest, n int64) error {
 		return nil
 	}
 	if budget := c.srv.requestMemory; !budget.TryReserve(n) {
-		if !c.reader.keepPlace() {
+		if !c.reader.takePlace() {
 			return errNoMemory
 		}
 		ctx, cancel := c.requestTime(ctx)
@@ -70,7 +70,7 @@ func (c *conn) hold(ctx context.Context, q *kafkaRequest, n int64) error {
 
 // requestTime bounds a wait for memory.requests. Those who hold it wait for their responders, and
 // these may wait for their clients (pins), while the lease that this frame lies in is kept from others: of
-// all those, half at most (keepPlace). So the wait is as long as a frame may take to come.
+// all those, half at most (takePlace). So the wait is as long as a frame may take to come.
 func (c *conn) requestTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, c.srv.conf.Conn.FrameTimeout)
 }

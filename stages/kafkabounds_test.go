@@ -255,6 +255,7 @@ func TestI9KafkaRequestMemory(t *testing.T) {
 		t.Errorf("one that has waited: %v", got)
 	}
 	fetches.receive(fetch)
+	waitFor(t, s.nobodyArrives)
 	large := dialKafka(t, s)
 	large.send(produceRequest(9, 1, kafkaParts(t, 100)...))
 	large.ended()
@@ -264,6 +265,13 @@ func TestI9KafkaRequestMemory(t *testing.T) {
 	if end := s.catalog.find([]byte("t"), 99).log.Next(); end != 0 {
 		t.Errorf("%d records of it were appended", end)
 	}
+}
+
+// nobodyArrives tells whether no request has a place among the half-received ones.
+func (s *Server) nobodyArrives() bool {
+	small, _ := s.appendMemory.arriving.Used()
+	large, _ := s.largeMemory.arriving.Used()
+	return small+large == 0
 }
 
 // The wait for it is as long as a frame may take, and ends with a stop's patience.

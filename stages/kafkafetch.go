@@ -50,7 +50,7 @@ func (p *parser) decodeFetch(ctx context.Context, q *kafkaRequest, h kafka.Heade
 func (c *conn) requestLease(ctx context.Context, n int) *sched.Buf {
 	budget := c.srv.requestMemory
 	lease := budget.TryLease(n)
-	if lease == nil && c.reader.keepPlace() {
+	if lease == nil && c.reader.takePlace() {
 		ctx, cancel := c.requestTime(ctx)
 		defer cancel()
 		lease, _ = budget.Lease(ctx, n) // an error means what it does in hold

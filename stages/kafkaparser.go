@@ -110,7 +110,7 @@ func (r *reader) frame(ctx context.Context, n int) (frame []byte, lease *sched.B
 		lease.Release()
 		return nil, nil, err
 	}
-	r.whole()
+	r.onTime()
 	return lease.B, lease, nil
 }
 

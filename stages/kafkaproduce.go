@@ -43,7 +43,7 @@ func (p *parser) produce(ctx context.Context, size int) error {
 	if err := p.r.into(buf.B); err != nil {
 		return err
 	}
-	p.r.whole()
+	p.r.onTime()
 	h, err := kafka.ParseHeader(buf.B)
 	if err != nil {
 		return p.cut(closedMalformed)

@@ -244,11 +244,6 @@ func (r *reader) into(dst []byte) error {
 // the server, and that is not the client's delay.
 func (r *reader) onTime() {
 	r.leavePlace()
-	r.whole()
-}
-
-// whole is onTime for a request that keeps its place.
-func (r *reader) whole() {
 	for _, since := range [...]*atomic.Int64{&r.c.lineSince, &r.c.frameSince} {
 		if since.Load() != 0 {
 			since.Store(0)
