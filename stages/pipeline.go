@@ -306,6 +306,9 @@ func (s *Server) closeFiles() error {
 			if e := p.log.Close(); e != nil {
 				err = errors.Join(err, fmt.Errorf("close %s: %w", p, e))
 			}
+			if p.log.Err() != nil && p.log.Dirty() { // a stop says "clean" only if what was appended is safe
+				err = errors.Join(err, fmt.Errorf("log %s: the records from %d to before %d may not be safe: %w", p, p.log.Durable(), p.log.Next(), p.log.Err()))
+			}
 		}
 	}
 	return errors.Join(err, s.store.Close())

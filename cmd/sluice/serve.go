@@ -32,8 +32,8 @@ func newServe() *cobra.Command {
 		Use:   "serve",
 		Short: "Run the server",
 		Long: `Run the server until SIGTERM, SIGINT or the request SHUTDOWN. Then every request that was received whole is
-carried out and answered, everything appended is synced, and the exit status is 0. A second signal
-ends the process at once, with status 1.
+carried out and answered, everything appended is synced, and the exit status is 0; it is 1 if a log that
+had failed leaves records behind that could not be synced. A second signal ends the process at once, with status 1.
 
 Settings come from defaults, the file of --config, the environment (SLUICE_STAGES_WRITER_QUEUE for
 stages.writer.queue) and flags; the later wins. "sluice config explain" shows what comes from where.
