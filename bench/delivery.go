@@ -279,9 +279,9 @@ func (c *course) atRate(ctx context.Context, w window, t *tally) error {
 		if n, err = c.take(c.came); err != nil {
 			c.close()
 		}
-		for now := time.Now(); n > 0; i, n = i+1, n-1 {
+		for came := time.Now(); n > 0; i, n = i+1, n-1 {
 			if d := due(i); d.After(w.from) {
-				t.add(now.Sub(d), rawRequest)
+				t.add(came.Sub(d), rawRequest)
 			}
 		}
 	}
