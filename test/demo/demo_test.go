@@ -121,9 +121,10 @@ func TestATakenPortIsOneClearSentence(t *testing.T) {
 	}
 }
 
-func TestReadyLine(t *testing.T) {
-	m := readyLine.FindStringSubmatch("sluice v1 ready: text 127.0.0.1:1774, http 127.0.0.1:1775, kafka none, data ./data")
-	if len(m) != 3 || m[1] != "127.0.0.1:1774" || m[2] != "127.0.0.1:1775" {
-		t.Errorf("got %q", m)
+func TestTheLastLineSaysWhyItEnded(t *testing.T) {
+	for log, want := range map[string]string{"": "", "one": "one", "INFO begun\nERROR no room\n\n": "ERROR no room"} {
+		if got := lastLine(log); got != want {
+			t.Errorf("%q: %q, want %q", log, got, want)
+		}
 	}
 }

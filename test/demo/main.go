@@ -53,7 +53,7 @@ func run(ctx context.Context, s settings) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, srv.stop()) }()
-	fmt.Printf("sluice serves text on %s and http on %s, data in %s\n", srv.text, srv.http, s.data)
+	fmt.Printf("sluice serves text on %s and http on %s, data in %s\n", srv.Text, srv.HTTP, s.data)
 	topic, err := roundTrip(ctx, s, srv, files)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -69,8 +69,8 @@ func run(ctx context.Context, s settings) (err error) {
 	case <-ctx.Done():
 		fmt.Println("\nstopping: what was acknowledged is on disk when this ends")
 		return nil
-	case <-srv.ended:
-		return fmt.Errorf("the server ended: %s", srv.log.last())
+	case <-srv.Ended():
+		return fmt.Errorf("the server ended: %s", lastLine(srv.Log()))
 	}
 }
 
@@ -96,7 +96,7 @@ type appended struct {
 }
 
 // roundTrip appends all lines, reads them back and compares. It returns the topic's name.
-func roundTrip(ctx context.Context, s settings, srv *server, files []string) (string, error) {
+func roundTrip(ctx context.Context, s settings, srv server, files []string) (string, error) {
 	topic, err := freshTopic(ctx, s, srv)
 	if err != nil {
 		return "", err
@@ -135,7 +135,7 @@ func speed(records int, n int64, sec float64) string {
 	return fmt.Sprintf("%d records, %.1f MiB in %.2fs (%.2fM records/s, %.1f MiB/s)", records, mib(n), sec, float64(records)/sec/1e6, mib(n)/sec)
 }
 
-func readBack(ctx context.Context, s settings, srv *server, topic string, files []string, show *progress) error {
+func readBack(ctx context.Context, s settings, srv server, topic string, files []string, show *progress) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	pr, pw := io.Pipe()
@@ -158,7 +158,7 @@ func readBack(ctx context.Context, s settings, srv *server, topic string, files 
 
 // freshTopic creates a topic under a name that no earlier run used, so that this one neither adds to what is
 // there nor removes it. One line of the Go sources is longer than the 1 MiB a batch may have out of the box.
-func freshTopic(ctx context.Context, s settings, srv *server) (string, error) {
+func freshTopic(ctx context.Context, s settings, srv server) (string, error) {
 	var out bytes.Buffer
 	if err := srv.run(ctx, s.bin, nil, &out, "topics", "--json"); err != nil {
 		return "", err
@@ -186,12 +186,12 @@ func nextName(base string, used map[string]bool) string {
 	return name
 }
 
-func (s settings) suggest(srv *server, topic string) {
+func (s settings) suggest(srv server, topic string) {
 	at := ""
-	if srv.text != defaultListen {
-		at = " --server " + srv.text
+	if srv.Text != defaultListen {
+		at = " --server " + srv.Text
 	}
-	host, port, _ := strings.Cut(srv.text, ":")
+	host, port, _ := strings.Cut(srv.Text, ":")
 	fmt.Printf("\nThe server goes on until Ctrl-C. Three things to try in another terminal:\n\n"+
 		"  %s read %s --from=-5%s\n"+
 		"  echo hello | %s append greetings --ack synced%s\n"+
