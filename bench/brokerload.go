@@ -39,13 +39,7 @@ func (s suite) brokerLoads() []brokerLoad {
 
 // produceOne sends a record when the one before was acknowledged.
 func produceOne(ctx context.Context, b *broker, w window) (tally, error) {
-	return b.withTopic(ctx, 1, func(topic string) (t tally, err error) {
-		cl, err := b.client()
-		if err != nil {
-			return t, err
-		}
-		defer cl.Close()
-		t = tally{hist: newHist(), took: w.until.Sub(w.from)}
+	return b.producing(ctx, 1, w, func(cl *kgo.Client, topic string, t *tally) error {
 		value := noise(rawRequest)
 		for {
 			begun := time.Now()
@@ -53,13 +47,27 @@ func produceOne(ctx context.Context, b *broker, w window) (tally, error) {
 				break
 			}
 			if err := cl.ProduceSync(ctx, &kgo.Record{Topic: topic, Value: value}).FirstErr(); err != nil {
-				return t, err
+				return err
 			}
 			if now := time.Now(); begun.After(w.from) && now.Before(w.until) {
 				t.add(now.Sub(begun), rawRequest)
 			}
 		}
-		return t, nil
+		return nil
+	})
+}
+
+// producing gives a producer a topic of its own, of so many partitions.
+func (b *broker) producing(ctx context.Context, partitions int32, w window, produce func(*kgo.Client, string, *tally) error) (tally, error) {
+	return b.withTopic(ctx, partitions, func(topic string) (tally, error) {
+		cl, err := b.client(kgo.MaxBufferedRecords(10_000))
+		if err != nil {
+			return tally{}, err
+		}
+		defer cl.Close()
+		t := tally{hist: newHist(), took: w.until.Sub(w.from)}
+		err = produce(cl, topic, &t)
+		return t, err
 	})
 }
 
@@ -71,16 +79,10 @@ func (t *tally) add(d time.Duration, payload int) {
 
 // producePaced is an open loop: a record's latency counts from the moment it was due.
 func producePaced(ctx context.Context, b *broker, w window) (tally, error) {
-	return b.withTopic(ctx, 1, func(topic string) (t tally, err error) {
-		cl, err := b.client()
-		if err != nil {
-			return t, err
-		}
-		defer cl.Close()
-		t = tally{hist: newHist(), took: w.until.Sub(w.from)}
+	return b.producing(ctx, 1, w, func(cl *kgo.Client, topic string, t *tally) error {
 		value := noise(rawRequest)
 		var failed error // promises are kept one after the other, and all of them before sendRecords returns
-		err = sendRecords(ctx, cl, w, produceRate, func(due time.Time) {
+		err := sendRecords(ctx, cl, w, produceRate, func(due time.Time) {
 			cl.Produce(ctx, &kgo.Record{Topic: topic, Value: value}, func(_ *kgo.Record, err error) {
 				if err != nil {
 					failed = err
@@ -90,7 +92,7 @@ func producePaced(ctx context.Context, b *broker, w window) (tally, error) {
 				}
 			})
 		})
-		return t, errors.Join(err, failed)
+		return errors.Join(err, failed)
 	})
 }
 
@@ -110,13 +112,7 @@ func sendRecords(ctx context.Context, cl *kgo.Client, w window, rate int, send f
 
 // produceAll keeps the client's buffer full. Latency is then the buffer's, so it is that of nothing else.
 func produceAll(ctx context.Context, b *broker, w window) (tally, error) {
-	return b.withTopic(ctx, partitions, func(topic string) (t tally, err error) {
-		cl, err := b.client(kgo.MaxBufferedRecords(10_000))
-		if err != nil {
-			return t, err
-		}
-		defer cl.Close()
-		t = tally{hist: newHist(), took: w.until.Sub(w.from)}
+	return b.producing(ctx, partitions, w, func(cl *kgo.Client, topic string, t *tally) error {
 		value := noise(rawRequest)
 		var failed error
 		for {
@@ -133,8 +129,8 @@ func produceAll(ctx context.Context, b *broker, w window) (tally, error) {
 				}
 			})
 		}
-		err = cl.Flush(ctx)
-		return t, errors.Join(err, failed)
+		err := cl.Flush(ctx)
+		return errors.Join(err, failed)
 	})
 }
 
