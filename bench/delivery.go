@@ -26,8 +26,8 @@ const (
 	pairHigh = "p50 to the round trip's, of the third quartile of the pairs"
 	pairFan  = "p50 to the bare fan's, of the median pair of turns"
 
-	wakeNote = "the round trip takes 8 us where both ends share a processor, and 70 where each has its own, since each wake-up of the other one is an interrupt " +
-		"that goes through the hypervisor; which it is the scheduler decides from turn to turn, so only where the processors are given is the ratio the servers' own"
+	wakeNote = "the round trip takes several times as long where the two ends have a processor each, since each wake-up of the other one is then an interrupt " +
+		"that in a virtual machine goes through the hypervisor; which it is the scheduler decides from turn to turn, so only where the processors are given is the ratio the servers' own"
 )
 
 // A placement says which processors the servers have and which one the load has; nil: any.
