@@ -25,8 +25,12 @@ func (o osFS) Create(_ By, name string) (File, error) {
 	return newOSFile(os.OpenFile(o.path(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644))
 }
 
-func (o osFS) Open(_ By, name string) (File, error) {
-	return newOSFile(os.OpenFile(o.path(name), os.O_RDWR, 0))
+func (o osFS) Open(by By, name string) (File, error) {
+	f, err := os.OpenFile(o.path(name), os.O_RDWR, 0)
+	if err == nil && by == ByReader {
+		exactly(int(f.Fd()))
+	}
+	return newOSFile(f, err)
 }
 
 func (o osFS) Rename(_ By, old, new string) error { return os.Rename(o.path(old), o.path(new)) }

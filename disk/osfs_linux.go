@@ -49,6 +49,13 @@ func ahead(fd int, pos, n int64) error {
 	return again(func() error { return unix.Fadvise(fd, pos, n, unix.FADV_WILLNEED) })
 }
 
+// exactly has the kernel read just what is asked for, or told of by Ahead. By its own guess it may read 8 MiB at once for one
+// miss, and where the kernel is not preempted, everybody waits until all of that is allocated and queued.
+func exactly(fd int) {
+	// A hint: without it all is read as well.
+	_ = again(func() error { return unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM) })
+}
+
 // readCached continues a short read until the kernel has nothing more in memory. The first refusal also makes it begin to
 // read what was missing.
 func readCached(fd int, p []byte, pos int64) (int, error) {

@@ -25,4 +25,6 @@ func cached(int, int64, int64) bool { return false }
 // ahead does nothing: it is a hint, and darwin's F_RDADVISE is bound to 2 GiB and to one range at a time.
 func ahead(int, int64, int64) error { return nil }
 
+func exactly(int) {}
+
 func blockSize(s *unix.Statfs_t) int64 { return int64(s.Bsize) }
