@@ -121,6 +121,7 @@ type ReadersConfig struct {
 	Count int64
 	Queue int64
 	Chunk int64 // bytes of whole batches that one answer of stored batches has, at most
+	Share int64 // percent of its time that each reads from the disk while there are appends; 100: all of it
 }
 
 // ControllerConfig tunes the controller.
@@ -157,7 +158,7 @@ func Default() Config {
 		Writer: WriterConfig{Count: 1, Queue: 1024, Buffer: 1 << 20}, DsyncWriters: 1,
 		KafkaProtocol: KafkaConfig{MaxFrame: 100 << 20, AcksOne: text.AckWritten, AcksAll: text.AckSynced},
 		Flusher:       FlusherConfig{Count: 2, Queue: 1024, Tick: 50 * time.Millisecond, Slow: 10 * time.Second},
-		Readers:       ReadersConfig{Count: 4, Queue: 1024, Chunk: 512 << 10},
+		Readers:       ReadersConfig{Count: 4, Queue: 1024, Chunk: 512 << 10, Share: 25},
 		Controller:    ControllerConfig{Queue: 64},
 		Topic:         DefaultTopic(),
 	}

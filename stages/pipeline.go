@@ -120,7 +120,7 @@ func newServer(conf Config, log *zap.Logger, fs disk.FS, store *disk.Store, limi
 		s.flushers = append(s.flushers, newFlusher(conf.Flusher, s.roller.in, st))
 	}
 	s.scrubber = newScrubber(s.catalog, conf.Scrub, log)
-	s.readers = newReaders(conf.Readers)
+	s.readers = newReaders(conf.Readers, st)
 	s.controller = newController(conf.Controller, s)
 	return s
 }

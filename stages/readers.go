@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"sluice/disk"
 )
@@ -17,7 +18,9 @@ import (
 // are wanted, and no file pinned. Ends when its inbox is closed.
 type readers struct {
 	in      chan *command
+	share   int64         // percent of its time that a worker reads while others append
 	permits chan struct{} // sendfilesMax of them
+	stats   *stats
 
 	cold, sendfile, parked, parks, cut atomic.Int64 // as in SendStats; any goroutine
 }
@@ -28,19 +31,40 @@ type readers struct {
 // such wait, more of them than cores win nothing.
 const sendfilesMax = 64
 
-func newReaders(c ReadersConfig) *readers {
-	return &readers{in: make(chan *command, c.Queue), permits: make(chan struct{}, sendfilesMax)}
+func newReaders(c ReadersConfig, s *stats) *readers {
+	return &readers{in: make(chan *command, c.Queue), share: c.Share, permits: make(chan struct{}, sendfilesMax), stats: s}
 }
 
 // Run serves one read after the other; several goroutines run it.
 func (r *readers) Run(ctx context.Context) error {
 	background()
+	rest := time.NewTimer(0)
+	defer rest.Stop()
 	for cmd := range r.in {
 		r.cold.Add(1)
+		began, appends := time.Now(), r.stats.appends.Load()
 		cmd.delivery.fault = r.serve(ctx, cmd)
 		cmd.done()
+		if pause := r.pause(time.Since(began), r.stats.appends.Load() != appends); pause > 0 {
+			rest.Reset(pause)
+			select {
+			case <-rest.C:
+			case <-ctx.Done():
+			}
+		}
 	}
 	return nil
+}
+
+// pauseMost bounds a pause: behind a disk that was slow for a minute nobody shall rest for three.
+const pauseMost = 100 * time.Millisecond
+
+// pause is how long a worker leaves the cores and the disk to appends, behind a read that took so long.
+func (r *readers) pause(took time.Duration, appends bool) time.Duration {
+	if !appends {
+		return 0
+	}
+	return min(min(took, pauseMost)*time.Duration(100-r.share)/time.Duration(r.share), pauseMost)
 }
 
 // serve does what may wait for the disk. The disk is spared what nobody is there to

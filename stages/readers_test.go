@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"sluice/disk"
 	"sluice/disk/fstest"
@@ -115,5 +116,22 @@ func TestColdReadOfAVanishedClient(t *testing.T) {
 	slow.want("REC offset=0 time=* key=-1 n=65536")
 	if n := reads.Load(); n != 0 {
 		t.Errorf("the disk was asked %d times", n)
+	}
+}
+
+// Cold reads leave most of the time to appends, and use all of it where there are none.
+func TestReadersStandBack(t *testing.T) {
+	for _, c := range []struct {
+		share   int64
+		appends bool
+		want    time.Duration
+	}{{25, true, 3 * time.Millisecond}, {50, true, time.Millisecond}, {100, true, 0}, {25, false, 0}} {
+		r := readers{share: c.share}
+		if got := r.pause(time.Millisecond, c.appends); got != c.want {
+			t.Errorf("share %d, appends %t: %v", c.share, c.appends, got)
+		}
+		if got := r.pause(time.Hour, c.appends); got > 100*time.Millisecond {
+			t.Errorf("share %d, appends %t, behind an hour: %v", c.share, c.appends, got)
+		}
 	}
 }

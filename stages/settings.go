@@ -89,6 +89,7 @@ func Settings() []Setting[Config] {
 		count("stages.readers.count", "Readers of the pool, which is also the number of disk reads at once.", 1, 1024, func(c *Config) *int64 { return &c.Readers.Count }),
 		count("stages.readers.queue", "Reads that wait for the pool.", 1, 1<<20, func(c *Config) *int64 { return &c.Readers.Queue }),
 		size("stages.readers.chunk", "Bytes of stored batches that one answer has, at most; a first batch larger than that is sent alone.", 4<<10, 8<<20, func(c *Config) *int64 { return &c.Readers.Chunk }),
+		count("stages.readers.share", "Percent of its time that each of them reads while there are appends, which need the same cores and the same disk; 100: all of it.", 1, 100, func(c *Config) *int64 { return &c.Readers.Share }),
 		count("stages.controller.queue", "Commands that wait for the controller.", 1, 1<<16, func(c *Config) *int64 { return &c.Controller.Queue }),
 	}
 	i := slices.IndexFunc(table, func(s Setting[Config]) bool { return s.Name == "stages.flusher.tick" })
