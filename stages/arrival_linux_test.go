@@ -118,8 +118,11 @@ func TestD2E1WhoIsInTheWay(t *testing.T) {
 	slow, other := dial(t, s), dial(t, s)
 	slow.send("CREATE t\nMSG t 200000\nx")
 	slow.want("OK")
-	held := func() bool { used, _ := s.appendMemory.arriving.Used(); return used > 0 }
-	waitFor(t, held)
+	waitFor(t, func() bool { // has its memory, too, and waits for the rest
+		held := false
+		s.conns.each(func(c *conn) { held = held || c.keeps.Load() != nil && c.frameSince.Load() != 0 })
+		return held
+	})
 	look := func(after time.Duration) { s.conns.expire(time.Now().Add(after), conf.Conn) }
 	look(2 * time.Hour)
 	free := int64(1<<20 - 256<<10)
