@@ -283,3 +283,36 @@ func TestUncountedLogWithRecordsStays(t *testing.T) {
 	c.refused("ERR NO_TOPIC")
 	c.want("OK", "REC offset=0 time=* key=-1 n=1", "a", "OK next=1 end=1 epoch=0")
 }
+
+// TestB6AlterUnsettled: behind an ALTER that failed, and could not be undone either, the next one that is answered OK holds behind
+// a restart, also where it asks for what is served.
+func TestB6AlterUnsettled(t *testing.T) {
+	for _, again := range []string{"ack=written", "partitions=1", "partitions=2 ack=written"} {
+		mem := fstest.NewMem()
+		var armed, broken atomic.Bool
+		s := growing(t, mem, func(op fstest.Op) error {
+			if armed.Load() && (broken.Load() || op.Kind == fstest.SyncDir && op.Name == "topics/t") {
+				broken.Store(true) // from there on
+				return syscall.EIO
+			}
+			return nil
+		})
+		c := dial(t, s)
+		c.send("ALTER t ack=written\n") // from now on it is the topic's own
+		c.want("OK")
+		armed.Store(true)
+		c.send("ALTER t ack=synced\n")
+		c.refused("ERR LOG_FAILED - could not alter topic t")
+		armed.Store(false)
+		c.send("ALTER t %s\nMSG t 1\nb\n", again)
+		c.want("OK", "OK first=1 next=2 ack=written synced=*")
+		parts := len(s.catalog.all()["t"].parts)
+		if err := s.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+		topic := startServerOn(t, mem, noTicks()).catalog.all()["t"]
+		if ack := topic.conf.Load().Ack; ack != text.AckWritten || len(topic.parts) != parts {
+			t.Errorf("%s: behind a restart the ack is %v, with %d partitions", again, ack, len(topic.parts))
+		}
+	}
+}

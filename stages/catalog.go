@@ -10,8 +10,8 @@ import (
 	"sluice/wire/text"
 )
 
-// topic is one topic of the catalog, as it was when it was published; nothing in it but
-// conf changes then. ALTER makes another value of it, with the partitions that were
+// topic is one topic of the catalog, as it was when it was published; nothing that others
+// than the controller look at changes then, but conf. ALTER makes another value of it, with the partitions that were
 // there and the new ones: so whoever goes through parts needs no lock.
 type topic struct {
 	name     string
@@ -21,6 +21,8 @@ type topic struct {
 	parts    []*partition
 
 	broken error // why it could not be read at the start; nil but for such a topic
+
+	unsettled bool // the controller's: an ALTER failed so that topic.json may say otherwise, until one succeeds
 }
 
 // topicConf is a topic's settings. Stored by the controller, loaded by anyone.

@@ -128,7 +128,7 @@ func (c *controller) alter(ask *adminRequest) *text.Error {
 		return t.parts[0].broken
 	}
 	conf, settings, e := c.alteration(t, ask)
-	if e != nil || maps.Equal(settings, t.settings) {
+	if e != nil || maps.Equal(settings, t.settings) && !t.unsettled {
 		return e
 	}
 	if e := c.tooMany(conf.Partitions - int64(len(t.parts))); e != nil || ask.dry {
@@ -143,7 +143,8 @@ func (c *controller) alter(ask *adminRequest) *text.Error {
 		}
 	}
 	if err != nil {
-		c.unmake(added, err)
+		t.unsettled = t.unsettled || errors.Is(err, disk.ErrUnsettled)
+		c.unmake(added, t.unsettled)
 		return storeError("alter topic "+t.name, err)
 	}
 	t.conf.Store(&conf)
@@ -194,12 +195,12 @@ const atCreation = "not supported yet for a topic that exists: give it to CREATE
 
 // unmake removes what there is of partitions that could not be added; their logs are
 // closed. Where the next start may find them counted they stay: they hold no records.
-func (c *controller) unmake(parts []*partition, why error) {
+func (c *controller) unmake(parts []*partition, unsettled bool) {
 	if len(parts) == 0 {
 		return
 	}
 	c.letGo(c.srv.roller.in, parts[0]) // as in create
-	if errors.Is(why, disk.ErrUnsettled) {
+	if unsettled {
 		return
 	}
 	for _, p := range parts {

@@ -233,7 +233,7 @@ func (s *Server) openLog(p *partition) error {
 		return fmt.Errorf("log %s can't be opened: %w", p, err)
 	}
 	p.log = log
-	if found.Made && !s.opening.over.Load() {
+	if counted := int(p.id) < len(p.topic.parts); found.Made && counted && !s.opening.over.Load() {
 		s.log.Warn("a log of a topic that is there has no files, and was made anew, empty: unless a CREATE was cut short, somebody has removed them; if there were records, stop the server and restore them from a copy",
 			zap.Stringer("log", p))
 	}
