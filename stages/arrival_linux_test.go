@@ -145,6 +145,29 @@ func TestD2E1WhoIsInTheWay(t *testing.T) {
 	}
 }
 
+// D2, E1: a request that was whole just before its client was taken for one who is in the way has its own answer, if any, and no other: a client
+// that asks for none would send again what is appended.
+func TestD2E1WholeJustBefore(t *testing.T) {
+	for _, next := range []string{"", "M"} {
+		s := startServerOn(t, fstest.NewMem(), noTicks())
+		c := dial(t, s)
+		c.send("CREATE t\nMSG t 1 ack=none\nx\n%s", next)
+		c.want("OK")
+		waitFor(t, func() bool {
+			ready := false
+			s.conns.each(func(c *conn) {
+				ready = s.catalog.find([]byte("t"), 0).log.Next() == 1 && c.input.Load() != inputBusy && (c.lineSince.Load() != 0) == (next != "")
+			})
+			return ready
+		})
+		s.conns.each((*conn).evict)
+		if line := c.line(); !strings.HasPrefix(line, "ERR OVERLOADED - ") {
+			t.Errorf("behind %q it was answered %q", next, line)
+		}
+		c.ended()
+	}
+}
+
 // D2, E3: a client whose decoded requests wait behind answers that it does not take is closed when others wait for memory.requests; and those
 // wait in places of half-received requests, so that they leave half of the memory to who needs none.
 func TestD2E3WhoPinsDecodedRequests(t *testing.T) {

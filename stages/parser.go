@@ -335,13 +335,13 @@ func (p *parser) refuse(e *text.Error) error {
 	return nil
 }
 
-// evicted answers the request that kept others from memory.
-func (p *parser) evicted() error {
+// evicted answers the request that kept others from memory. between: it was whole just before, and the next one's line has begun.
+func (p *parser) evicted(between bool) error {
 	switch {
 	case p.c.kafka != nil:
 		p.end()
 		return errClosing
-	case p.req == nil: // it was whole just before
+	case p.req == nil || between: // its answer is on its way
 		return p.refuseUnparsed(errEvicted)
 	}
 	return p.refuse(errEvicted)

@@ -50,9 +50,10 @@ func (r *reader) run(ctx context.Context) (sending bool) {
 	r.input.init(r)
 	r.parser.init(r)
 	err := r.loop(ctx)
+	between := r.c.lineSince.Load() != 0
 	r.onTime() // what the client has not sent by now it does not owe, and its answers may take their time
 	if r.c.evicted.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
-		err = r.parser.evicted()
+		err = r.parser.evicted(between)
 	}
 	r.parser.flush()
 	switch {
