@@ -66,6 +66,7 @@ var behaviours = []behaviour{
 	{name: "create, drop, create again", run: createDropCreate},
 	{name: "settings of a topic", run: topicSettings},
 	{name: "partitions are added", needs: []capability{typing}, run: partitionsAreAdded},
+	{name: "settings are altered", needs: []capability{typing}, run: settingsAreAltered},
 	{name: "the list of topics", run: listOfTopics},
 	{name: "statistics", needs: []capability{statistics}, run: statisticsTell},
 	{name: "NO_TOPIC", run: noTopic},
@@ -93,7 +94,6 @@ var behaviours = []behaviour{
 	{name: "DISK_FULL is a state", home: alone, run: diskFullIsAState},
 
 	// later_test.go
-	{name: "ALTER", needs: []capability{typing}, run: alter},
 	{name: "TRUNCATE", needs: []capability{typing}, run: truncate},
 	{name: "committed offsets", needs: []capability{typing}, run: committedOffsets},
 	{name: "REFUSE and ACCEPT", needs: []capability{typing}, run: refuseAccept},
@@ -101,7 +101,6 @@ var behaviours = []behaviour{
 
 // exceptions is the table of expected failures. A row whose cell passes fails the run, and so does one that fits none.
 var exceptions = []exception{
-	{behaviour: "ALTER", reason: "not built yet: only partitions can be changed, other settings are those of CREATE"},
 	{behaviour: "TRUNCATE", reason: "not built yet: nothing is removed but whole topics"},
 	{behaviour: "committed offsets", reason: "not built yet: a consumer keeps its position in a store of its own"},
 	{behaviour: "REFUSE and ACCEPT", reason: "not built yet: a log has one master, for ever"},

@@ -3,13 +3,6 @@ package matrix
 // These are rows for what the protocol has and this version has not. Each is the least that will do, so that it passes
 // on the day its verb is built, and says so.
 
-func alter(t *trial) {
-	topic, s := t.topic(), t.hand()
-	t.must(s.create(topic))
-	_, err := s.ask("ALTER %s ack=synced", topic)
-	t.must(err)
-}
-
 func truncate(t *trial) {
 	topic, s := t.topic(), t.hand()
 	t.put(s, topic, 0, t.records("r", 6)...)

@@ -67,6 +67,23 @@ func partitionsAreAdded(t *trial) {
 	t.mustRefuse(err, "BAD_SETTING")
 }
 
+func settingsAreAltered(t *trial) {
+	topic, hand, s := t.topic(), t.hand(), t.open()
+	t.must(s.create(topic))
+	rs := t.records("r", 2)
+	t.put(s, topic, 0, rs...)
+	large := record{value: fill(1500)}
+	_, err := hand.ask("ALTER %s max.message.bytes=1KiB ack=never", topic)
+	t.mustRefuse(err, "BAD_SETTING")
+	t.put(s, topic, 2, large)
+	_, err = hand.ask("ALTER %s max.message.bytes=1KiB flush.ms=20ms", topic)
+	t.must(err)
+	if _, err = s.append(topic, t.conf.level(), large); err == nil {
+		t.failf("max.message.bytes is ignored")
+	}
+	t.want(s, topic, "0", limits{}, append(rs, large), 0)
+}
+
 func listOfTopics(t *trial) {
 	s := t.open()
 	small, large := t.topic(), t.topic()
