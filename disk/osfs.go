@@ -21,16 +21,23 @@ type osFS struct{ root string }
 
 func (o osFS) path(name string) string { return filepath.Join(o.root, filepath.FromSlash(name)) }
 
-func (o osFS) Create(_ By, name string) (File, error) {
-	return newOSFile(os.OpenFile(o.path(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644))
+func (o osFS) Create(by By, name string) (File, error) {
+	return o.open(by, name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 }
 
 func (o osFS) Open(by By, name string) (File, error) {
-	f, err := os.OpenFile(o.path(name), os.O_RDWR, 0)
-	if err == nil && by == ByReader {
-		exactly(int(f.Fd()))
+	return o.open(by, name, os.O_RDWR)
+}
+
+func (o osFS) open(by By, name string, flags int) (File, error) {
+	f, err := newOSFile(os.OpenFile(o.path(name), flags, 0o644))
+	if err != nil {
+		return nil, err
 	}
-	return newOSFile(f, err)
+	if by != ByOpen && by != ByTool { // who reads whole files; all others' may be used for reads, once they are sealed
+		exactly(f.fd)
+	}
+	return f, nil
 }
 
 func (o osFS) Rename(_ By, old, new string) error { return os.Rename(o.path(old), o.path(new)) }
@@ -170,7 +177,7 @@ type osFile struct {
 	growing sync.Mutex
 }
 
-func newOSFile(f *os.File, err error) (File, error) {
+func newOSFile(f *os.File, err error) (*osFile, error) {
 	if err != nil {
 		return nil, err
 	}
