@@ -64,7 +64,7 @@ func (in *input) control(f func(fd int) error) (err error) {
 func arrived(fd, n int) (ready bool, got int, err error) {
 	events := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 	ended, err := unix.Poll(events, 0) // first: what came before the end is counted then
-	for err == unix.EINTR {
+	for errors.Is(err, unix.EINTR) {
 		ended, err = unix.Poll(events, 0)
 	}
 	if err == nil {
