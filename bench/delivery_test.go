@@ -94,7 +94,7 @@ func TestTurnsAreComparedInPairs(t *testing.T) {
 func TestProcessesBeginWhereTheyAreTo(t *testing.T) {
 	all, err := processors()
 	if err != nil {
-		t.Skipf("nobody is pinned here: %v", err)
+		t.Skipf("skipped: nobody is pinned here: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := pin(all); err != nil {
@@ -121,7 +121,7 @@ func TestProcessesBeginWhereTheyAreTo(t *testing.T) {
 // Every goal of W8's is looked up under a name that a row has.
 func TestGoalsOfW8HaveRows(t *testing.T) {
 	if _, err := processors(); err != nil || runtime.NumCPU() < 2 {
-		t.Skipf("there are rows for one processor and for two only where they can be had: %v", err)
+		t.Skipf("skipped: there are rows for one processor and for two only where they can be had: %v", err)
 	}
 	r := report{facts: facts{Rounds: 1}}
 	for _, st := range (suite{}).deliverySteps() {

@@ -25,7 +25,7 @@ func TestLongRawStepsMeasureEverySideAndLeaveNothing(t *testing.T) {
 		}
 		tally, _, err := st.run(t.Context())
 		if errors.Is(err, errors.ErrUnsupported) || err != nil && strings.Contains(err.Error(), "not supported") {
-			t.Skipf("%s: this file system cannot do it: %v", st.name, err)
+			t.Skipf("skipped: %s: this file system cannot do it: %v", st.name, err)
 		}
 		if err != nil {
 			t.Fatalf("%s: %v", st.name, err)

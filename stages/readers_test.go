@@ -3,8 +3,10 @@ package stages
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"sluice/disk"
@@ -133,5 +135,41 @@ func TestReadersStandBack(t *testing.T) {
 		if got := r.pause(time.Hour, c.appends); got > 100*time.Millisecond {
 			t.Errorf("share %d, appends %t, behind an hour: %v", c.share, c.appends, got)
 		}
+	}
+}
+
+// Behind a read that went on beside appends a worker rests, behind another it goes on at once.
+func TestReadersRest(t *testing.T) {
+	for _, c := range []struct {
+		appends int64
+		want    time.Duration
+	}{{1, 30 * time.Millisecond}, {0, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			var st stats
+			r := newReaders(ReadersConfig{Queue: 2, Share: 25}, &st)
+			gone := new(conn) // nothing is read for it
+			gone.broken.Store(true)
+			reply := make(chan *command) // so that a read lasts until its answer is taken
+			for range 2 {
+				r.in <- &command{conn: gone, delivery: new(delivery), reply: reply}
+			}
+			close(r.in)
+			var running sync.WaitGroup
+			running.Go(func() {
+				if err := r.Run(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+			time.Sleep(10 * time.Millisecond) // virtual
+			st.appends.Add(c.appends)
+			<-reply
+			began := time.Now()
+			<-reply
+			if rest := time.Since(began); rest != c.want {
+				t.Errorf("%d appends: rested for %v, want %v", c.appends, rest, c.want)
+			}
+			running.Wait()
+		})
 	}
 }
